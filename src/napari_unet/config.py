@@ -1,0 +1,170 @@
+"""Every setting of the engine: frozen, bounded, with the help text that forms and ``--help`` show."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from napari_unet.errors import ConfigError
+
+Architecture = Literal["unet", "unetpp", "unet3plus", "fcn8s", "fcn16s", "fcn32s", "fpn", "linknet", "pspnet"]
+Task = Literal["semantic", "instances"]
+Output = Literal["labels", "probabilities", "instances"]
+Spacing = tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...]
+
+#: Colour-blind-safe class colours (Okabe and Ito 2008), background first.
+CLASS_COLORS = ("#999999", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+
+ADVANCED: dict[str, Any] = {"advanced": True}
+
+
+class Config(BaseModel):
+    """Base of all configs: frozen, and an unknown name is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __init__(self, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise ConfigError(_sentence(type(self).__name__, error)) from error
+
+
+def _sentence(name: str, error: ValidationError) -> str:
+    """Say in one line what is wrong with the first bad field."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or name
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{name}: change {where}={first['input']!r}: {message}" if first["loc"] else f"{name}: {message}"
+
+
+class NormalizationConfig(Config):
+    """How intensities become network input: per image and channel, over the whole image."""
+
+    low: float = Field(1.0, ge=0, lt=50, description="Percentile of the image that becomes 0.")
+    high: float = Field(99.8, gt=50, le=100, description="Percentile of the image that becomes 1.")
+    max_samples: int = Field(
+        2_000_000, ge=1000, description="Pixels looked at per channel; larger images are sampled, always the same way."
+    )
+
+
+class ModelConfig(Config):
+    """What a network is: its architecture, its classes, and how it reads an image."""
+
+    architecture: Architecture = Field("unet", description="Network family member.")
+    ndim: Literal[2, 3] = Field(2, description="2 segments slice by slice, 3 segments volumes.")
+    in_channels: int = Field(1, ge=1, le=64, description="Number of image channels the network reads.")
+    classes: tuple[str, ...] = Field(
+        ("background", "cell"), min_length=1, max_length=255, description="Class names, background first."
+    )
+    colors: tuple[str, ...] = Field((), description="One colour (#RRGGBB) per class; empty for the standard colours.")
+    task: Task = Field("semantic", description="Whether stroke values 2, 3, ... are classes or single objects.")
+    width: int = Field(16, ge=1, le=512, description="Feature channels of the first level; doubled at each level.")
+    depth: int = Field(4, ge=1, le=7, description="Number of times the image is halved.")
+    padding: Literal["same", "valid"] = Field(
+        "same", description="'same' pads inside the network; 'valid' is the unpadded network of 2015."
+    )
+    norm: Literal["batch", "group", "instance", "none"] = Field("batch", description="Normalisation of features.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout at the end of the contracting path.")
+    block: Literal["conv_norm_relu", "conv_relu_norm", "residual"] = Field(
+        "conv_norm_relu", description="Order of operations in a block of two convolutions."
+    )
+    upsampling: Literal["transpose", "nearest", "linear"] = Field(
+        "transpose", description="2x2 up-convolution, or nearest or linear up-sampling followed by a convolution."
+    )
+    deep_supervision: bool = Field(False, description="Learn from intermediate outputs too (U-Net++, U-Net 3+).")
+    encoder: str | None = Field(None, description="Encoder of segmentation-models-pytorch, for example 'resnet50'.")
+    encoder_weights: str | None = Field(None, description="Pretrained weights of the encoder, for example 'imagenet'.")
+    spacing: Spacing | None = Field(
+        None, description="Pixel size along each spatial axis; decides anisotropic pooling in 3D."
+    )
+    normalization: NormalizationConfig = Field(NormalizationConfig(), description="Intensity normalisation.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("give each class a name of its own")
+        if self.colors and len(self.colors) != len(self.classes):
+            raise ValueError(f"give {len(self.classes)} colours, one for each class, or none")
+        if self.spacing is not None and len(self.spacing) != self.ndim:
+            raise ValueError(f"give {self.ndim} pixel sizes, one for each spatial axis")
+        if self.task == "instances" and len(self.classes) > 2:
+            raise ValueError("an instance model knows background and one kind of object; use two classes")
+        return self
+
+    @property
+    def class_colors(self) -> tuple[str, ...]:
+        """One colour per class."""
+        return self.colors or tuple(CLASS_COLORS[i % len(CLASS_COLORS)] for i in range(len(self.classes)))
+
+
+class AugmentConfig(Config):
+    """Random changes of patches, composed into one resampling."""
+
+    enabled: bool = Field(True, description="Augment the patches at all.")
+    flip: bool = Field(True, description="Mirror along random axes.")
+    rotation: float = Field(180.0, ge=0, le=180, description="Largest rotation in the image plane, degrees.")
+    scale: float = Field(1.25, ge=1, le=4, description="Largest magnification; its inverse is the smallest.")
+    shear: float = Field(0.0, ge=0, le=45, description="Largest shear, degrees.", json_schema_extra=ADVANCED)
+    elastic: float = Field(
+        10.0, ge=0, le=100, description="Standard deviation of the displacements of the elastic grid, pixels."
+    )
+    elastic_grid: int = Field(3, ge=2, le=16, description="Nodes of the elastic grid along each axis.")
+    brightness: float = Field(0.1, ge=0, le=1, description="Largest shift of intensity, parts of the range.")
+    contrast: float = Field(0.2, ge=0, lt=1, description="Largest relative change of contrast.")
+    gamma: float = Field(0.2, ge=0, lt=1, description="Largest relative change of gamma.")
+    noise: float = Field(0.03, ge=0, le=1, description="Largest standard deviation of added noise.")
+
+
+class BoundaryConfig(Config):
+    """The boundary weights of Ronneberger et al. 2015: w0 exp(-(d1+d2)^2 / 2 sigma^2)."""
+
+    w0: float = Field(10.0, ge=0, le=1000, description="Weight of a gap of zero width; 0 switches the term off.")
+    sigma: float = Field(5.0, gt=0, le=200, description="Width of the gap the weight falls off at, pixels.")
+    class_balance: bool = Field(True, description="Rare classes weigh as much as frequent ones.")
+
+
+class LossConfig(Config):
+    """Parts of the training loss, all of them masked to annotated pixels."""
+
+    cross_entropy: float = Field(1.0, ge=0, le=100, description="Weight of the cross-entropy.")
+    dice: float = Field(1.0, ge=0, le=100, description="Weight of the Dice loss.")
+    boundary: BoundaryConfig = Field(BoundaryConfig(), description="Boundary weights of the cross-entropy.")
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.cross_entropy == 0 and self.dice == 0:
+            raise ValueError("give at least one part of the loss a weight above 0")
+        return self
+
+
+class TrainConfig(Config):
+    """How a network learns: budget, patches, optimiser."""
+
+    seconds: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Budget in seconds; neither budget: until stopped."
+    )
+    steps: int | None = Field(None, ge=1, description="Budget in optimiser steps.")
+    patch_size: int = Field(128, ge=8, le=2048, description="Edge of a training patch, pixels.")
+    batch_size: int = Field(8, ge=1, le=256, description="Patches per step.")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="Peak learning rate of AdamW.")
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="Weight decay of AdamW.")
+    warmup: int = Field(20, ge=0, le=10_000, description="Steps over which the learning rate rises.")
+    ema: float = Field(0.98, ge=0, lt=1, description="Averaging of the weights used for prediction; 0 for none.")
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of all random choices.")
+    device: str = Field("auto", description="'auto', 'cpu', 'cuda', 'cuda:1', 'mps'.")
+    threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; by default all that are free.")
+    augment: AugmentConfig = Field(AugmentConfig(), description="Augmentation.")
+    loss: LossConfig = Field(LossConfig(), description="Loss.")
+
+
+class PredictConfig(Config):
+    """How an image is segmented."""
+
+    output: Output = Field("labels", description="Class labels, class probabilities, or single objects.")
+    tile: int | None = Field(None, ge=16, le=16384, description="Edge of a tile, pixels; chosen from memory if unset.")
+    device: str = Field("auto", description="'auto', 'cpu', 'cuda', 'cuda:1', 'mps'.")
+    background_zero: bool = Field(
+        False, description="Write background as 0 and the classes as 1, 2, ..., as other tools expect."
+    )

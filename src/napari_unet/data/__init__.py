@@ -1,0 +1,1 @@
+"""Images, strokes, and how they become training patches."""

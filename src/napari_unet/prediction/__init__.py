@@ -1,0 +1,1 @@
+"""Exact tiles, and the objects found in them."""

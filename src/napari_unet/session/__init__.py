@@ -1,0 +1,1 @@
+"""One object that trains and predicts on command, here or in another process."""
