@@ -1,0 +1,116 @@
+"""What a session can be asked to do. Frozen, free of torch, safe to send to another process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_unet.config import ModelConfig, Output, PredictConfig, TrainConfig
+from napari_unet.session.arrays import ArrayRef
+
+#: ``(start, stop)`` for each axis.
+Box = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Base of all commands."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetImage(Command):
+    """Make the image `array` with named `axes` known as `key`, replacing an older one."""
+
+    key: str
+    array: ArrayRef
+    axes: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetStrokes(Command):
+    """Learn image `key` from the strokes in `array` (label axes of the image) and the `complete` regions."""
+
+    key: str
+    array: ArrayRef
+    complete: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StrokesChanged(Command):
+    """The shared strokes of `key` were written: read them again, everywhere or only in `box`."""
+
+    key: str
+    box: Box | None = None
+    complete: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forget(Command):
+    """Forget image `key` and its strokes; what was learnt from them stays."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewModel(Command):
+    """Start again from random weights."""
+
+    config: ModelConfig
+
+
+@dataclass(frozen=True, slots=True)
+class LoadModel(Command):
+    """Go on with the model in the file `path`."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaveModel(Command):
+    """Write the model to the file `path`."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Train(Command):
+    """Learn from all strokes, until the budget of `config` is used or `StopTraining` comes."""
+
+    config: TrainConfig
+
+
+@dataclass(frozen=True, slots=True)
+class StopTraining(Command):
+    """Stop after the current step and keep the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class PredictView(Command):
+    """Predict the spatial `box` at position `lead` of image `key`; a newer view replaces it."""
+
+    request: int
+    key: str
+    lead: tuple[int, ...]
+    box: Box
+    output: Output = "labels"
+
+
+@dataclass(frozen=True, slots=True)
+class PredictImage(Command):
+    """Predict the whole image `key` into the shared array `target` of its label shape."""
+
+    request: int
+    key: str
+    target: ArrayRef
+    config: PredictConfig = PredictConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel(Command):
+    """Give up the prediction `request`; the tiles that are done stay."""
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown(Command):
+    """End the session after the commands sent before."""

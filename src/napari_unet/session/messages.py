@@ -1,0 +1,81 @@
+"""What a session reports besides the engine's own events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_unet.config import ModelConfig
+from napari_unet.events import Event
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Ready(Event):
+    """The session is up: its device, and the version of torch it runs."""
+
+    device: str
+    torch: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChanged(Event):
+    """Another model is in use: a new one, or the one in the file `path`; `step` steps have been trained."""
+
+    config: ModelConfig
+    step: int
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tile(Event):
+    """A part of the prediction `request` is ready.
+
+    Attributes
+    ----------
+    request : int
+        Number of the command it answers.
+    index : tuple of int or slice
+        Where it lies in the label image.
+    data : ndarray or None
+        The tile; None when it was written into the shared target.
+    done, total : int
+        Tiles finished, and tiles planned.
+    step : int
+        Age of the model it was predicted with.
+    """
+
+    request: int
+    index: tuple[int | slice, ...]
+    data: npt.NDArray[np.generic] | None
+    done: int
+    total: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionDone(Event):
+    """The prediction `request` is complete, or was given up."""
+
+    request: int
+    cancelled: bool
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Event):
+    """Something could not be done; `message` tells the user what to do. The session goes on."""
+
+    message: str
+    request: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied(Event):
+    """The session's process was lost; whether a new one goes on with images, strokes and the last snapshot."""
+
+    message: str
+    restarted: bool = True
