@@ -106,7 +106,8 @@ class TileDone(Event):
     index : tuple of int or slice
         Where the tile lies: ``labels[index] = data``, or ``probabilities[(slice(None), *index)] = data``.
     data : ndarray or None
-        The tile: ``(*tile,)`` for labels and instances, ``(K, *tile)`` for probabilities; None when it was written to shared memory.
+        The tile: ``(*tile,)`` for labels and instances, ``(K, *tile)`` for probabilities; None when it was written
+        to shared memory.
     done, total : int
         Tiles finished, this one included, and tiles planned.
     """

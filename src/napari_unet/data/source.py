@@ -19,9 +19,15 @@ class ArrayLike(Protocol):
     """What an image must offer: numpy, memmap, Zarr and dask arrays do."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """Size of each axis."""
+        ...
+
     @property
-    def dtype(self) -> Any: ...
+    def dtype(self) -> Any:
+        """Type of a pixel."""
+        ...
+
     def __getitem__(self, index: Any, /) -> Any: ...
 
 
@@ -109,14 +115,12 @@ class ImageSource:
         kept = [axis for axis in self.axes if axis not in self._lead_axes]
         return np.moveaxis(block, kept.index("C"), 0) if "C" in kept else block[np.newaxis]
 
-    def read_mirrored(
-        self, lead: Sequence[int], start: Sequence[int], stop: Sequence[int]
-    ) -> npt.NDArray[np.generic]:
+    def read_mirrored(self, lead: Sequence[int], start: Sequence[int], stop: Sequence[int]) -> npt.NDArray[np.generic]:
         """As `read` for the box ``start:stop``, which may reach outside the image and is mirrored there."""
         indices = [mirror(a, b, n) for a, b, n in zip(start, stop, self.spatial, strict=True)]
         box = [slice(int(i.min()), int(i.max()) + 1) for i in indices]
         block = self.read(lead, box)
-        inside = all(0 <= a and b <= n for a, b, n in zip(start, stop, self.spatial, strict=True))
+        inside = all(a >= 0 and b <= n for a, b, n in zip(start, stop, self.spatial, strict=True))
         if inside:
             return block
         for axis, (index, taken) in enumerate(zip(indices, box, strict=True), start=1):

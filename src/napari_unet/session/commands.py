@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from napari_unet.config import ModelConfig, Output, PredictConfig, TrainConfig
 from napari_unet.session.arrays import ArrayRef
@@ -101,7 +101,7 @@ class PredictImage(Command):
     request: int
     key: str
     target: ArrayRef
-    config: PredictConfig = PredictConfig()
+    config: PredictConfig = field(default_factory=PredictConfig)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,410 @@
+"""The session's state and its work: it takes commands, and trains and predicts in small turns."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import singledispatchmethod
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
+from napari_unet.data.normalize import Normalizer, fit_normalizer
+from napari_unet.data.source import ImageSource
+from napari_unet.errors import NapariUnetError, SessionError
+from napari_unet.events import Event, Finished, Saved, Step, TileDone
+from napari_unet.prediction.instances import label_objects
+from napari_unet.prediction.predictor import Predictor
+from napari_unet.session import commands as do
+from napari_unet.session.arrays import close_array, open_array
+from napari_unet.session.messages import Failed, ModelChanged, PredictionDone, Ready, Tile
+from napari_unet.session.model import Model
+from napari_unet.training.loop import Trainer
+
+log = logging.getLogger(__name__)
+
+SNAPSHOT_SECONDS = 10.0
+
+
+class _Image:
+    """An image the session knows, with what was computed for it once."""
+
+    def __init__(self, command: do.SetImage) -> None:
+        self.array, self._handle = open_array(command.array)
+        self.axes = command.axes
+        self._normalizers: dict[str, Normalizer] = {}
+
+    def source(self, model: ModelConfig) -> ImageSource:
+        return ImageSource(self.array, self.axes, model.ndim)
+
+    def normalizer(self, model: ModelConfig) -> Normalizer:
+        key = f"{model.ndim} {model.normalization}"
+        if key not in self._normalizers:
+            self._normalizers[key] = fit_normalizer(self.source(model), model.normalization)
+        return self._normalizers[key]
+
+    def close(self) -> None:
+        self.array = None
+        close_array(self._handle)
+
+
+class _Strokes:
+    """The strokes of one image, in an array the other process writes."""
+
+    def __init__(self, command: do.SetStrokes) -> None:
+        self.array, self._handle = open_array(command.array)
+        self.complete = command.complete
+
+    def close(self) -> None:
+        self.array = None
+        close_array(self._handle)
+
+
+class SessionCore:
+    """Everything a session holds: images, strokes, the model, and the work in hand.
+
+    `handle` answers a command; `work` does one small piece of what is under way (a training step, a tile) and
+    returns what happened. Views go first, then training and whole images take turns.
+
+    Parameters
+    ----------
+    device : str
+        As in `TrainConfig`.
+    snapshot : Path, optional
+        File that the model is written to every few seconds while it learns.
+    """
+
+    def __init__(self, device: str = "auto", snapshot: Path | None = None) -> None:
+        self._device = device
+        self._snapshot = snapshot
+        self._snapshot_time = 0.0
+        self._images: dict[str, _Image] = {}
+        self._strokes: dict[str, _Strokes] = {}
+        self._trainer: Trainer | None = None
+        self._history: tuple[dict[str, Any], ...] = ()
+        self._predictors: dict[int | None, Predictor] = {}
+        self._training: Iterator[Event] | None = None
+        self._stopping = False
+        self._view: tuple[do.PredictView, Iterator[Event] | None] | None = None
+        self._jobs: deque[tuple[do.PredictImage, Iterator[Event]]] = deque()
+        self._turn = 0
+
+    # ------------------------------------------------------------------ life
+
+    def ready(self) -> Ready:
+        """What to say first."""
+        from napari_unet.training.loop import choose_device
+
+        return Ready(str(choose_device(self._device)), torch.__version__)
+
+    @property
+    def busy(self) -> bool:
+        """Whether `work` has something to do."""
+        return self._view is not None or self._training is not None or bool(self._jobs)
+
+    def close(self) -> None:
+        """Let go of all arrays."""
+        self.stop_work()
+        self._trainer = None
+        for key in list(self._images | self._strokes):
+            self._forget(key)
+
+    # ------------------------------------------------------------------ commands
+
+    def handle(self, command: do.Command) -> list[Event]:
+        """Do what `command` asks; what the user got wrong comes back as `Failed`."""
+        try:
+            return self._do(command)
+        except NapariUnetError as error:
+            return [Failed(str(error), getattr(command, "request", None))]
+
+    @singledispatchmethod
+    def _do(self, command: do.Command) -> list[Event]:
+        raise SessionError(f"update napari-unet: this session does not know {type(command).__name__}")
+
+    @_do.register
+    def _(self, command: do.SetImage) -> list[Event]:
+        self._drop_jobs(command.key)
+        old = self._images.pop(command.key, None)
+        if self._trainer is not None:
+            self._trainer.remove(command.key)
+        if old is not None:
+            old.close()
+        self._images[command.key] = _Image(command)
+        return []
+
+    @_do.register
+    def _(self, command: do.SetStrokes) -> list[Event]:
+        self._image(command.key)
+        old = self._strokes.pop(command.key, None)
+        self._strokes[command.key] = _Strokes(command)
+        self._teach(command.key)
+        if old is not None:
+            old.close()
+        return []
+
+    @_do.register
+    def _(self, command: do.StrokesChanged) -> list[Event]:
+        strokes = self._strokes.get(command.key)
+        if strokes is None:
+            return []
+        same_regions = strokes.complete == command.complete
+        strokes.complete = command.complete
+        self._teach(command.key, command.box if same_regions else None)
+        return []
+
+    @_do.register
+    def _(self, command: do.Forget) -> list[Event]:
+        self._forget(command.key)
+        return []
+
+    @_do.register
+    def _(self, command: do.NewModel) -> list[Event]:
+        self._use(Trainer(command.config, TrainConfig(device=self._device)))
+        self._history = ()
+        return [ModelChanged(command.config, 0)]
+
+    @_do.register
+    def _(self, command: do.LoadModel) -> list[Event]:
+        model = Model.load(command.path)
+        self._use(
+            Trainer(model.config, TrainConfig(device=self._device), state=model.network.state_dict(), step=model.step)
+        )
+        self._history = model.history
+        return [ModelChanged(model.config, model.step, command.path)]
+
+    @_do.register
+    def _(self, command: do.SaveModel) -> list[Event]:
+        self._model().save(command.path)
+        return [Saved(command.path)]
+
+    @_do.register
+    def _(self, command: do.Train) -> list[Event]:
+        trainer = self._need_trainer()
+        self._end_training()
+        for key in self._strokes:
+            self._teach(key)
+        self._stopping = False
+        self._snapshot_time = time.monotonic()
+        config = command.config.model_copy(update={"device": self._device})
+        self._training = trainer.run(config, lambda: self._stopping)
+        return []
+
+    @_do.register
+    def _(self, command: do.StopTraining) -> list[Event]:
+        self._stopping = True
+        return []
+
+    @_do.register
+    def _(self, command: do.PredictView) -> list[Event]:
+        events: list[Event] = self._give_up_view()
+        self._view = (command, None)
+        return events
+
+    @_do.register
+    def _(self, command: do.PredictImage) -> list[Event]:
+        self._jobs.append((command, self._predict_image(command)))
+        return []
+
+    @_do.register
+    def _(self, command: do.Cancel) -> list[Event]:
+        if self._view is not None and self._view[0].request == command.request:
+            return self._give_up_view()
+        kept = deque(job for job in self._jobs if job[0].request != command.request)
+        if len(kept) == len(self._jobs):
+            return []
+        self._jobs = kept
+        return [PredictionDone(command.request, cancelled=True, step=self._step)]
+
+    # ------------------------------------------------------------------ work
+
+    def work(self) -> list[Event]:
+        """Do one small piece of the work in hand."""
+        if self._view is not None:
+            return self._work_view(*self._view)
+        self._turn += 1
+        if self._training is not None and (not self._jobs or self._turn % 2):
+            return self._work_training(self._training)
+        if self._jobs:
+            return self._work_job(*self._jobs[0])
+        return []
+
+    def _work_training(self, training: Iterator[Event]) -> list[Event]:
+        try:
+            event = next(training, None)
+        except NapariUnetError as error:
+            self._training = None
+            return [Failed(str(error))]
+        if event is None:
+            self._training = None
+            return []
+        if isinstance(event, Finished):
+            self._write_snapshot(force=True)
+            return [replace(event, model=None)]
+        if isinstance(event, Step):
+            self._write_snapshot()
+        return [event]
+
+    def _work_view(self, command: do.PredictView, tiles: Iterator[Event] | None) -> list[Event]:
+        try:
+            tiles = tiles or self._predict_view(command)
+            event = next(tiles, None)
+        except NapariUnetError as error:
+            self._view = None
+            return [Failed(str(error), command.request)]
+        self._view = None if event is None else (command, tiles)
+        return [event or PredictionDone(command.request, cancelled=False, step=self._step)]
+
+    def _work_job(self, command: do.PredictImage, tiles: Iterator[Event]) -> list[Event]:
+        try:
+            event = next(tiles, None)
+        except NapariUnetError as error:
+            self._jobs.popleft()
+            return [Failed(str(error), command.request)]
+        if event is not None:
+            return [event]
+        self._jobs.popleft()
+        return [PredictionDone(command.request, cancelled=False, step=self._step)]
+
+    def _predict_view(self, command: do.PredictView) -> Iterator[Event]:
+        trainer, image = self._need_trained(), self._image(command.key)
+        tiles = self._predictor(trainer, None).tiles(
+            image.source(trainer.model),
+            output=command.output,
+            normalizer=image.normalizer(trainer.model),
+            leads=[command.lead],
+            box=[slice(*edge) for edge in command.box],
+        )
+        for event in tiles:
+            yield self._tile(command.request, event, event.data) if isinstance(event, TileDone) else event
+
+    def _predict_image(self, command: do.PredictImage) -> Iterator[Event]:
+        trainer, image = self._need_trained(), self._image(command.key)
+        target, handle = open_array(command.target)
+        try:
+            yield from self._fill(command, trainer, image, target)
+        finally:
+            del target
+            close_array(handle)
+
+    def _fill(self, command: do.PredictImage, trainer: Trainer, image: _Image, target: Any) -> Iterator[Event]:
+        source, config = image.source(trainer.model), command.config
+        if tuple(target.shape) != source.label_shape:
+            raise SessionError(f"give a target of shape {source.label_shape}, not {tuple(target.shape)}")
+        wanted = "labels" if config.output == "instances" else config.output
+        if wanted != "labels":
+            raise SessionError("ask for labels or instances: probabilities of a whole image go to a file")
+        tiles = self._predictor(trainer, config.tile).tiles(
+            source, output=wanted, normalizer=image.normalizer(trainer.model)
+        )
+        for event in tiles:
+            if isinstance(event, TileDone) and event.data is not None:
+                target[event.index] = _converted(event.data, config)
+                yield self._tile(command.request, event, None)
+            else:
+                yield event
+        if config.output == "instances":
+            _make_objects(source, target)
+
+    def _tile(self, request: int, event: TileDone, data: Any) -> Tile:
+        return Tile(request, event.index, data, event.done, event.total, self._step)
+
+    # ------------------------------------------------------------------ parts
+
+    @property
+    def _step(self) -> int:
+        return self._trainer.step if self._trainer is not None else 0
+
+    def _need_trainer(self) -> Trainer:
+        if self._trainer is None:
+            raise SessionError("make a new model or load one first")
+        return self._trainer
+
+    def _need_trained(self) -> Trainer:
+        trainer = self._need_trainer()
+        if trainer.step == 0:
+            raise SessionError("train the model first, or load one: this one has not learnt anything yet")
+        return trainer
+
+    def _image(self, key: str) -> _Image:
+        if key not in self._images:
+            raise SessionError("choose the image again: it is not known any more")
+        return self._images[key]
+
+    def _predictor(self, trainer: Trainer, tile: int | None) -> Predictor:
+        network = trainer.prediction_network()
+        if tile not in self._predictors:
+            self._predictors[tile] = Predictor(network, trainer.model, device=self._device, tile=tile)
+        return self._predictors[tile]
+
+    def _model(self) -> Model:
+        return Model.from_trainer(self._need_trainer(), self._history)
+
+    def _use(self, trainer: Trainer) -> None:
+        self.stop_work()
+        self._trainer = trainer
+        self._predictors = {}
+        for key in self._strokes:
+            self._teach(key)
+
+    def _teach(self, key: str, changed: do.Box | None = None) -> None:
+        """Give the trainer the image and strokes `key` as they are now."""
+        trainer, strokes = self._trainer, self._strokes[key]
+        if trainer is None:
+            return
+        image = self._image(key)
+        trainer.set_image(key, image.array, image.axes)
+        trainer.set_strokes(key, strokes.array, strokes.complete, changed)
+
+    def _forget(self, key: str) -> None:
+        self._drop_jobs(key)
+        if self._trainer is not None:
+            self._trainer.remove(key)
+        for known in (self._images.pop(key, None), self._strokes.pop(key, None)):
+            if known is not None:
+                known.close()
+
+    def _drop_jobs(self, key: str) -> None:
+        self._jobs = deque(job for job in self._jobs if job[0].key != key)
+        if self._view is not None and self._view[0].key == key:
+            self._view = None
+
+    def _give_up_view(self) -> list[Event]:
+        if self._view is None:
+            return []
+        request, self._view = self._view[0].request, None
+        return [PredictionDone(request, cancelled=True, step=self._step)]
+
+    def _end_training(self) -> None:
+        if self._training is not None:
+            self._training.close()  # type: ignore[attr-defined]
+            self._training = None
+
+    def stop_work(self) -> None:
+        """End training and predictions without a word; the model stays."""
+        self._end_training()
+        self._view = None
+        self._jobs.clear()
+
+    def _write_snapshot(self, *, force: bool = False) -> None:
+        now = time.monotonic()
+        if self._snapshot is None or (not force and now - self._snapshot_time < SNAPSHOT_SECONDS):
+            return
+        self._snapshot_time = now
+        self._model().save(self._snapshot)
+
+
+def _converted(labels: Any, config: PredictConfig) -> Any:
+    """Labels as the user wants them: background as 1, or as 0."""
+    zero_based = config.background_zero and config.output == "labels"
+    return labels - 1 if zero_based else labels
+
+
+def _make_objects(source: ImageSource, target: Any) -> None:
+    """Turn the class labels in `target` into numbered objects."""
+    target[...] = label_objects(target, source)

@@ -1,0 +1,282 @@
+"""The Python surface: `Model`, `train` and `fit`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from napari_unet.config import ModelConfig, Output, TrainConfig
+from napari_unet.data.source import ArrayLike, ImageSource, guess_axes
+from napari_unet.errors import AnnotationError, ConfigError
+from napari_unet.events import Event, Finished, Step
+from napari_unet.io.model_file import ModelHeader, load_model, save_model
+from napari_unet.networks import build_network
+from napari_unet.prediction.predictor import Predictor
+from napari_unet.training.loop import Trainer
+
+if TYPE_CHECKING:
+    from napari_unet.session.commands import Box
+
+DEFAULT_SECONDS = 60.0
+
+
+def _never() -> bool:
+    return False
+
+
+class Model:
+    """A trained network with all that is needed to use it.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        From `build_network(config)`: ``(N, C, *spatial)`` to logits ``(N, K, *spatial)``.
+    config : ModelConfig
+        Architecture, classes, normalisation.
+    step : int
+        Optimiser steps trained so far.
+    history : tuple of dict
+        One entry per training: steps, seconds, final loss.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.random.default_rng(0).random((64, 64)); image[16:40, 16:40] += 2
+    >>> strokes = np.zeros((64, 64), np.uint8); strokes[20:36, 28] = 2; strokes[4:60, 5] = 1
+    >>> model = fit(image, strokes, model=ModelConfig(width=4, depth=2), steps=2)
+    >>> model.predict(image).shape
+    (64, 64)
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        config: ModelConfig,
+        *,
+        step: int = 0,
+        history: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        self.network = network
+        self.config = config
+        self.step = step
+        self.history: tuple[dict[str, Any], ...] = tuple(dict(entry) for entry in history)
+
+    def __repr__(self) -> str:
+        classes = ", ".join(self.config.classes)
+        return f"Model({self.config.architecture}, {self.config.ndim}D, classes: {classes}; {self.step} steps)"
+
+    @classmethod
+    def from_trainer(cls, trainer: Trainer, history: Sequence[Mapping[str, Any]] = ()) -> Self:
+        """The model as `trainer` would predict with it now; a copy that further training does not change."""
+        return cls._from_state(trainer.model, trainer.prediction_state(), step=trainer.step, history=history)
+
+    @classmethod
+    def _from_state(cls, config: ModelConfig, state: Mapping[str, torch.Tensor], **about: Any) -> Self:
+        network = build_network(config)
+        network.load_state_dict(dict(state))
+        return cls(network.eval(), config, **about)
+
+    def predict(
+        self,
+        image: ArrayLike,
+        axes: str | None = None,
+        output: Output = "labels",
+        tile: int | None = None,
+        device: str = "auto",
+    ) -> npt.NDArray[Any]:
+        """Segment an image of any size.
+
+        Parameters
+        ----------
+        image : array-like
+            numpy, memmap, Zarr or dask array with axes `axes`.
+        axes : str, optional
+            For example ``"TZCYX"``; guessed from the shape if not given (the last are ``ZYX``).
+        output : {"labels", "probabilities", "instances"}
+            Class labels in the strokes' values (1 = background), ``(K, *label axes)`` float32 probabilities, or
+            objects 0 and 1..N.
+        tile : int, optional
+            Edge of a tile in pixels; the result does not depend on it.
+        device : str
+            ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+
+        Returns
+        -------
+        ndarray
+            Of the image's shape without its channel axis, preceded by K for probabilities.
+
+        Raises
+        ------
+        ImageError
+            When axes or channels do not fit the model.
+        """
+        source = ImageSource(image, axes or _axes_for(image, self.config), self.config.ndim)
+        predictor = Predictor(self.network, self.config, device=device, tile=tile)
+        result: npt.NDArray[Any] = predictor.predict(source, output=output)
+        return result
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one file; an interrupted or failed write leaves an older file as it was.
+
+        Raises
+        ------
+        ModelFileError
+            When the file cannot be written.
+        """
+        header = ModelHeader.now(model=self.config, step=self.step, history=self.history)
+        save_model(path, self.network.state_dict(), header)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a model file; nothing in it is executed.
+
+        Raises
+        ------
+        ModelFileError
+            When the file is missing, corrupt, or not a napari-unet model.
+        """
+        state, header = load_model(path)
+        return cls._from_state(header.model, state, step=header.step, history=header.history)
+
+
+def train(
+    images: ArrayLike | Sequence[ArrayLike],
+    annotations: ArrayLike | Sequence[ArrayLike],
+    *,
+    model: ModelConfig | Model | None = None,
+    training: TrainConfig | None = None,
+    axes: str | None = None,
+    complete: Sequence[Sequence[Box]] = (),
+    should_stop: Callable[[], bool] = _never,
+) -> Iterator[Event]:
+    """Learn from strokes, one event at a time.
+
+    Parameters
+    ----------
+    images : array-like or sequence of array-like
+        One image or several, of any sizes, all with axes `axes`.
+    annotations : array-like or sequence of array-like
+        Strokes per image, of the image's shape without channels: 0 = not annotated, 1 = background, 2, 3, ... =
+        classes (or single objects for an instance model).
+    model : ModelConfig or Model, optional
+        What to build from random weights, or the model to go on with (it is copied). By default a 2D U-Net for the
+        images' channels and the annotations' classes.
+    training : TrainConfig, optional
+        Budget and settings; without a budget it goes on until `should_stop`.
+    axes : str, optional
+        For example ``"TZCYX"``; guessed from the shape if not given.
+    complete : sequence of sequence of boxes, optional
+        Per image, the regions in which every unpainted pixel is background, ``((start, stop), ...)`` per label axis.
+    should_stop : callable
+        Polled at every step; returning True ends the training, and keeps the model.
+
+    Yields
+    ------
+    Event
+        `Started`, then `Step` and perhaps `Warned`, at last `Finished`, whose `model` is the result.
+
+    Raises
+    ------
+    AnnotationError, ImageError, ConfigError
+        In one sentence, before anything is trained.
+    """
+    image_list, annotation_list = _listed(images), _listed(annotations)
+    if len(image_list) != len(annotation_list):
+        raise AnnotationError(
+            f"give one annotation for each image: there are {len(image_list)} images and "
+            f"{len(annotation_list)} annotations"
+        )
+    training = training or TrainConfig()
+    trainer, history = _trainer(image_list, annotation_list, model, training, axes)
+    for number, (image, strokes) in enumerate(zip(image_list, annotation_list, strict=True)):
+        trainer.set_image(str(number), image, axes or _axes_for(image, trainer.model))
+        trainer.set_strokes(str(number), np.asarray(strokes), complete[number] if complete else ())
+    yield from _completed(trainer, history, should_stop)
+
+
+def fit(
+    images: ArrayLike | Sequence[ArrayLike],
+    annotations: ArrayLike | Sequence[ArrayLike],
+    *,
+    model: ModelConfig | Model | None = None,
+    seconds: float | None = None,
+    steps: int | None = None,
+    training: TrainConfig | None = None,
+    axes: str | None = None,
+    complete: Sequence[Sequence[Box]] = (),
+) -> Model:
+    """Learn from strokes until the budget is used (60 s if none is given) and return the model.
+
+    See `train` for the parameters; `seconds` and `steps` override the budget in `training`.
+    """
+    config = training or TrainConfig()
+    if seconds is not None or steps is not None:
+        config = TrainConfig(**{**dict(config), "seconds": seconds, "steps": steps})
+    elif config.seconds is None and config.steps is None:
+        config = TrainConfig(**{**dict(config), "seconds": DEFAULT_SECONDS})
+    events = train(images, annotations, model=model, training=config, axes=axes, complete=complete)
+    finished = [event for event in events if isinstance(event, Finished)]
+    result: Model = finished[-1].model
+    return result
+
+
+def default_model(image: ArrayLike, axes: str, annotations: Sequence[ArrayLike]) -> ModelConfig:
+    """A 2D U-Net for the channels of `image` and the classes of `annotations`."""
+    top = max((int(np.max(np.asarray(strokes), initial=0)) for strokes in annotations), default=0)
+    names = ("background", "cell", *(f"class {value}" for value in range(3, top + 1)))
+    return ModelConfig(in_channels=ImageSource(image, axes, 2).channels, classes=names)
+
+
+def history_entry(finished: Finished, loss: float) -> dict[str, Any]:
+    """What the model file remembers of one training."""
+    return {"steps": finished.step, "seconds": round(finished.seconds, 1), "loss": loss, "ended": finished.reason}
+
+
+def _completed(
+    trainer: Trainer, history: tuple[dict[str, Any], ...], should_stop: Callable[[], bool]
+) -> Iterator[Event]:
+    """The trainer's events, with the model put into the last one."""
+    loss = float("nan")
+    for event in trainer.run(should_stop=should_stop):
+        if isinstance(event, Step):
+            loss = event.loss
+        if isinstance(event, Finished):
+            entries = (*history, history_entry(event, loss))
+            yield replace(event, model=Model.from_trainer(trainer, entries))
+        else:
+            yield event
+
+
+def _trainer(
+    images: Sequence[ArrayLike],
+    annotations: Sequence[ArrayLike],
+    model: ModelConfig | Model | None,
+    training: TrainConfig,
+    axes: str | None,
+) -> tuple[Trainer, tuple[dict[str, Any], ...]]:
+    if isinstance(model, Model):
+        state = model.network.state_dict()
+        return Trainer(model.config, training, state=state, step=model.step), model.history
+    if model is None:
+        if not images:
+            raise ConfigError("give at least one image")
+        model = default_model(images[0], axes or guess_axes(images[0].shape), annotations)
+    return Trainer(model, training), ()
+
+
+def _axes_for(image: ArrayLike, model: ModelConfig) -> str:
+    """Axes by the shape; an image with one more axis than the model needs and as many channels is RGB-like."""
+    shape = image.shape
+    rgb = model.in_channels > 1 and len(shape) > model.ndim and shape[-1] == model.in_channels
+    return guess_axes(shape, rgb=rgb)
+
+
+def _listed(arrays: ArrayLike | Sequence[ArrayLike]) -> list[ArrayLike]:
+    """One array, or a sequence of arrays, as a list."""
+    return [arrays] if hasattr(arrays, "shape") else list(arrays)  # type: ignore[list-item]

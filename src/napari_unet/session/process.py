@@ -1,0 +1,197 @@
+"""A session in a process of its own: it never blocks its owner, and its death takes nothing along."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+from napari_unet.errors import SessionError
+from napari_unet.events import Event
+from napari_unet.session.commands import Command, Shutdown
+from napari_unet.session.messages import Ready, WorkerDied
+from napari_unet.session.pipe import read_message, write_message
+from napari_unet.session.replay import Replay
+
+log = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 1.5
+MOST_RESTARTS = 3
+RESTART_WINDOW_SECONDS = 120.0
+
+
+class ProcessSession:
+    """Starts ``python -m napari_unet.session.worker`` and talks to it through its standard streams.
+
+    Neither `send` nor `poll` waits. When the process dies, a new one is started, is told about images and strokes
+    again, and goes on from the last snapshot of the model.
+
+    Parameters
+    ----------
+    device : str
+        As in `TrainConfig`.
+    threads : int, optional
+        CPU threads of the process; by default all.
+    """
+
+    def __init__(self, device: str = "auto", threads: int | None = None) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="napari-unet-", ignore_cleanup_errors=True)
+        self._snapshot = Path(self._folder.name) / "snapshot.unet"
+        self._options = ["--device", device, "--threads", str(threads or 0), "--snapshot", str(self._snapshot)]
+        self._replay = Replay(self._snapshot)
+        self._deaths: list[float] = []
+        self._extra: list[Event] = []
+        self._worker: _Worker | None = _Worker(self._options, Path(self._folder.name))
+
+    @property
+    def pid(self) -> int | None:
+        """Process number of the worker; None when there is none."""
+        return self._worker.process.pid if self._worker else None
+
+    def send(self, command: Command) -> None:
+        """Pass `command` on; it is answered by events."""
+        self._replay.remember(command)
+        if self._worker is not None:
+            self._worker.send(command)
+
+    def poll(self) -> list[Event]:
+        """What happened since the last call."""
+        if self._worker is None:
+            return []
+        events = self._worker.received()
+        for event in events:
+            self._replay.observe(event)
+        if self._worker.is_dead():
+            events += self._worker.received() + self._recover(self._worker)
+        return events
+
+    def close(self) -> None:
+        """End the process, at most 1.5 s later; further calls do nothing."""
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+            self._folder.cleanup()
+
+    def _recover(self, worker: _Worker) -> list[Event]:
+        """Start a new process unless that is hopeless."""
+        worker.close()
+        now = time.monotonic()
+        self._deaths = [*(death for death in self._deaths if now - death < RESTART_WINDOW_SECONDS), now]
+        if not worker.was_ready or len(self._deaths) > MOST_RESTARTS:
+            self._worker = None
+            return [WorkerDied(_hopeless(worker), restarted=False)]
+        self._worker = _Worker(self._options, Path(self._folder.name))
+        for command in self._replay.commands():
+            self._worker.send(command)
+        return [WorkerDied("The training process stopped unexpectedly and was started again; press Train to go on.")]
+
+
+class _Worker:
+    """One process, a thread that writes to it and a thread that reads from it."""
+
+    def __init__(self, options: list[str], folder: Path) -> None:
+        self.was_ready = False
+        self._log = folder / "worker.log"
+        with self._log.open("ab") as stderr:
+            self.process = _start([sys.executable, "-m", "napari_unet.session.worker", *options], stderr)
+        self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._write, self._read)]
+        for thread in self._threads:
+            thread.start()
+
+    def send(self, command: Command) -> None:
+        self._commands.put(command)
+
+    def received(self) -> list[Event]:
+        events = []
+        while not self._events.empty():
+            events.append(self._events.get())
+        self.was_ready = self.was_ready or any(isinstance(event, Ready) for event in events)
+        return events
+
+    def is_dead(self) -> bool:
+        return self.process.poll() is not None and not self._threads[1].is_alive()
+
+    def last_words(self) -> str:
+        """Last line the process wrote to its log."""
+        lines = self._log.read_text(errors="replace").strip().splitlines() if self._log.exists() else []
+        return lines[-1] if lines else f"exit code {self.process.returncode}"
+
+    def close(self) -> None:
+        """Ask it to end, then make it."""
+        self.send(Shutdown())
+        self._commands.put(None)
+        try:
+            self.process.wait(CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        for thread in self._threads:
+            thread.join(CLOSE_SECONDS)
+
+    def _write(self) -> None:
+        """Send what is queued; a closed pipe ends it."""
+        with _pipe(self.process.stdin) as stream:
+            try:
+                while (command := self._commands.get()) is not None:
+                    write_message(stream, command)
+            except OSError:
+                log.debug("the session's process no longer listens")
+
+    def _read(self) -> None:
+        with _pipe(self.process.stdout) as stream:
+            try:
+                while True:
+                    self._events.put(read_message(stream))
+            except EOFError:
+                log.debug("the session's process has ended")
+
+
+class _pipe:  # noqa: N801 - a context manager used like a function
+    """A pipe's end, closed at last even when the other side is gone."""
+
+    def __init__(self, stream: object) -> None:
+        self._stream: BinaryIO = stream  # type: ignore[assignment]
+
+    def __enter__(self) -> BinaryIO:
+        return self._stream
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._stream.close()
+        except OSError:
+            log.debug("closing a broken pipe")
+
+
+def _start(line: list[str], stderr: BinaryIO) -> subprocess.Popen[bytes]:
+    """Start the process at low priority, so that painting stays fluid."""
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    if sys.platform == "win32":
+        flags = subprocess.BELOW_NORMAL_PRIORITY_CLASS | subprocess.CREATE_NO_WINDOW
+        extra: dict[str, object] = {"creationflags": flags}
+    else:
+        extra = {"start_new_session": True}
+    try:
+        process: subprocess.Popen[bytes] = subprocess.Popen(
+            line,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=environment,
+            **extra,  # type: ignore[call-overload]
+        )
+    except OSError as error:
+        raise SessionError(f"check the Python installation: {line[0]} could not be started ({error})") from error
+    return process
+
+
+def _hopeless(worker: _Worker) -> str:
+    return f"Run 'napari-unet doctor' in a terminal: the training process cannot run ({worker.last_words()})."
