@@ -73,8 +73,10 @@ def _private_stdout() -> BinaryIO:
 def _read_commands(stream: BinaryIO, commands: queue.SimpleQueue[Command]) -> None:
     """Queue commands as they come; without an owner there is nothing to work for."""
     try:
-        while True:
-            commands.put(read_message(stream))
+        command = None
+        while not isinstance(command, Shutdown):
+            command = read_message(stream)
+            commands.put(command)
     except EOFError:
         os._exit(0)
 
@@ -110,4 +112,4 @@ def _send(stream: BinaryIO, events: Sequence[Event]) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    os._exit(main())  # the reading thread still waits on stdin, and would disturb an orderly exit

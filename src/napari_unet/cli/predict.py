@@ -1,0 +1,87 @@
+"""``napari-unet predict``: segment image files with a model."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_unet.cli.options import add_config, read_config
+from napari_unet.cli.terminal import Progress, say, stop_on_interrupt
+from napari_unet.config import PredictConfig
+from napari_unet.errors import ConfigError, ImageError
+
+if TYPE_CHECKING:
+    from napari_unet.io.images import LoadedImage
+    from napari_unet.session.model import Model
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of this command."""
+    parser.add_argument("images", nargs="+", type=Path, metavar="IN", help="Images: TIFF, PNG, JPEG, NPY, Zarr.")
+    parser.add_argument("out", type=Path, metavar="OUT", help="TIFF file to write; a folder for several images.")
+    parser.add_argument("--model", type=Path, required=True, metavar="FILE", help="Model file.")
+    parser.add_argument("--axes", help="Axes of the images, for example TZCYX; read from the files if not given.")
+    parser.add_argument("--overwrite", action="store_true", help="Replace existing results.")
+    add_config(parser, PredictConfig)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Segment all images, one after the other."""
+    from napari_unet.session.model import Model
+
+    model = Model.load(options.model)
+    config = read_config(options, PredictConfig)
+    for path, target in _targets(options):
+        _segment(model, config, path, target, options)
+        say(f"Saved {target}")
+    return 0
+
+
+def _targets(options: argparse.Namespace) -> list[tuple[Path, Path]]:
+    """Where each result goes; a clash or an existing file is refused before any work is done."""
+    into_folder = len(options.images) > 1 or options.out.is_dir()
+    pairs = [(path, options.out / f"{path.stem}.tif" if into_folder else options.out) for path in options.images]
+    if len({target for _, target in pairs}) < len(pairs):
+        raise ConfigError("segment images of the same name one folder at a time: their results would overwrite")
+    for path, target in pairs:
+        if target.exists() and not options.overwrite:
+            raise ConfigError(f"choose another name or add --overwrite: {target} exists")
+        if target.resolve() == path.resolve():
+            raise ConfigError(f"choose another name: {target} is the image itself")
+    if into_folder:
+        _make_folder(options.out)
+    return pairs
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"choose another folder: {path} cannot be made ({error.strerror})") from error
+
+
+def _segment(model: Model, config: PredictConfig, path: Path, target: Path, options: argparse.Namespace) -> None:
+    from napari_unet.io.images import read_image, write_labels
+
+    image = read_image(path)
+    result = _predict(model, config, image, options.axes or image.axes)
+    axes = (options.axes or image.axes).replace("S", "").replace("C", "")
+    if config.output == "probabilities":
+        axes = "C" + axes
+    write_labels(target, result, axes, image.spacing, overwrite=options.overwrite)
+
+
+def _predict(model: Model, config: PredictConfig, image: LoadedImage, axes: str) -> Any:
+    """The whole result, with progress on the terminal."""
+    from napari_unet.data.source import ImageSource
+    from napari_unet.prediction.predictor import Predictor
+
+    source = ImageSource(image.array, axes, model.config.ndim)
+    predictor = Predictor(model.network, model.config, device=config.device, tile=config.tile)
+    progress = Progress()
+    with stop_on_interrupt() as should_stop:
+        result = predictor.predict(source, output=config.output, should_stop=should_stop, report=progress.show)
+        if should_stop():
+            raise ImageError(f"interrupted: {image.name} was not segmented")
+    return result - 1 if config.background_zero and config.output == "labels" else result

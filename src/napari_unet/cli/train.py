@@ -1,0 +1,86 @@
+"""``napari-unet train``: learn from images and strokes in files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_unet.cli.options import add_config, read_config
+from napari_unet.cli.terminal import Progress, say, stop_on_interrupt
+from napari_unet.config import ModelConfig, TrainConfig
+from napari_unet.errors import AnnotationError, ConfigError
+
+DEFAULT_SECONDS = 60.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of this command."""
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="Images: TIFF, PNG, JPEG, NPY, Zarr.")
+    parser.add_argument(
+        "--strokes",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="STROKES",
+        help="Strokes for each image: 0 not annotated, 1 background, 2, 3, ... classes.",
+    )
+    parser.add_argument("--model", type=Path, required=True, metavar="OUT", help="Model file to write.")
+    parser.add_argument(
+        "--start", type=Path, metavar="FILE", help="Model file to go on from; random weights if not given."
+    )
+    parser.add_argument("--axes", help="Axes of the images, for example TZCYX; read from the files if not given.")
+    parser.add_argument("--dense", action="store_true", help="The strokes are complete masks with 0 as background.")
+    parser.add_argument("--overwrite", action="store_true", help="Replace an existing model file.")
+    add_config(parser, TrainConfig)
+    add_config(parser, ModelConfig, skip=("colors",))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train and save the model."""
+    from napari_unet.session.model import Model, train
+
+    if options.model.exists() and not options.overwrite:
+        raise ConfigError(f"choose another name or add --overwrite: {options.model} exists")
+    images, strokes, axes = _load(options)
+    training = read_config(options, TrainConfig)
+    if training.seconds is None and training.steps is None:
+        training = training.model_copy(update={"seconds": DEFAULT_SECONDS})
+    start = Model.load(options.start) if options.start else _model_config(options, images[0], axes, strokes)
+    progress, model = Progress(), None
+    with stop_on_interrupt() as should_stop:
+        for event in train(images, strokes, model=start, training=training, axes=axes, should_stop=should_stop):
+            progress.show(event)
+            model = getattr(event, "model", model)
+    if model is not None:
+        model.save(options.model)
+        say(f"Saved {options.model}")
+    return 0
+
+
+def _load(options: argparse.Namespace) -> tuple[list[Any], list[Any], str]:
+    from napari_unet.data.annotations import import_mask
+    from napari_unet.io.images import read_image
+
+    if len(options.images) != len(options.strokes):
+        raise AnnotationError(
+            f"give one strokes file for each image: there are {len(options.images)} images and "
+            f"{len(options.strokes)} strokes files"
+        )
+    images = [read_image(path) for path in options.images]
+    axes = options.axes or images[0].axes
+    if options.axes is None and any(image.axes != axes for image in images):
+        raise ConfigError("train on images with the same axes, or name them with --axes")
+    strokes = [np.asarray(read_image(path).array) for path in options.strokes]
+    if options.dense:
+        strokes = [import_mask(mask) for mask in strokes]
+    return [image.array for image in images], strokes, axes
+
+
+def _model_config(options: argparse.Namespace, image: Any, axes: str, strokes: list[Any]) -> ModelConfig:
+    """The default model for these files, with what was given on the command line."""
+    from napari_unet.session.model import default_model
+
+    return read_config(options, ModelConfig, default_model(image, axes, strokes))
