@@ -1,0 +1,21 @@
+"""The U-Net family: one config, one builder, exact geometry. Importing this package does not import torch."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_unet.networks.build import build_network
+
+# `geometry` is also a submodule, so it is bound here at once; it costs no torch.
+from napari_unet.networks.geometry import Geometry, geometry
+
+_PLACES = {"build_network": "build"}
+__all__ = ["Geometry", "build_network", "geometry"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'napari_unet.networks' has no attribute '{name}'")
+    return getattr(import_module(f"napari_unet.networks.{_PLACES[name]}"), name)

@@ -1,0 +1,107 @@
+"""How far a network looks and on which grid it works, from its config alone. Integers only, no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_unet.config import ModelConfig
+from napari_unet.networks.graph import Graph, Node
+from napari_unet.networks.plan import plan
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """What the tiler must know of a network, per spatial axis.
+
+    Attributes
+    ----------
+    stride : tuple of int
+        Product of the strides: input regions start at multiples of it, so that pooling grids agree.
+    halo : tuple of int
+        Receptive-field radius: pixels on each side that can influence an output pixel.
+    margin : tuple of int
+        Pixels that the network itself removes at each side (0 with same padding).
+    residue : tuple of int
+        Legal input sizes are ``residue`` modulo ``stride``.
+    exact : bool
+        Whether tiles with this halo equal the whole; False for global pooling or instance normalisation.
+    """
+
+    stride: tuple[int, ...]
+    halo: tuple[int, ...]
+    margin: tuple[int, ...]
+    residue: tuple[int, ...]
+    exact: bool = True
+
+
+def geometry(config: ModelConfig) -> Geometry:
+    """Receptive field and grid of the network that `config` describes.
+
+    Raises
+    ------
+    ConfigError
+        When no network can be built from this config.
+
+    Examples
+    --------
+    >>> geometry(ModelConfig(width=64, depth=4, padding="valid", norm="none")).margin
+    (92, 92)
+    """
+    graph = plan(config)
+    stride = graph.stride
+    lost = graph.nodes[graph.outputs[0]].lost
+    return Geometry(
+        stride=stride,
+        halo=tuple(_radius(graph, axis, period) for axis, period in enumerate(stride)),
+        margin=tuple(pixels // 2 for pixels in lost),
+        residue=tuple(_residue(graph, axis) % period for axis, period in enumerate(stride)),
+        exact=graph.norm_kind in ("batch", "none"),
+    )
+
+
+def _residue(graph: Graph, axis: int) -> int:
+    """Pixels lost before the last pooling."""
+    return max((node.lost[axis] for node in graph.nodes if node.op == "pool" and node.step[axis] > 1), default=0)
+
+
+def _radius(graph: Graph, axis: int, period: int) -> int:
+    """Farthest input pixel that any output pixel depends on; outputs differ by their place in the pooling grid."""
+    margin = graph.nodes[graph.outputs[0]].lost[axis] // 2
+    reach = 0
+    for phase in range(period):
+        low, high = _field(graph, axis, phase)
+        reach = max(reach, phase + margin - low, high - phase - margin)
+    return reach
+
+
+def _field(graph: Graph, axis: int, position: int) -> tuple[int, int]:
+    """First and last input pixel that the output pixel at `position` depends on."""
+    needs = {graph.outputs[0]: (position, position)}
+    for index in range(len(graph.nodes) - 1, 0, -1):
+        if index not in needs:
+            continue
+        node = graph.nodes[index]
+        low, high = _reads(node, axis, *needs[index])
+        for source in node.inputs:
+            known = needs.get(source, (low, high))
+            needs[source] = (min(low, known[0]), max(high, known[1]))
+    return needs[0]
+
+
+def _reads(node: Node, axis: int, low: int, high: int) -> tuple[int, int]:
+    """Pixels of the layer's input that its pixels ``low..high`` are made from."""
+    if node.op == "conv":
+        return low - node.pad[axis], high - node.pad[axis] + node.kernel[axis] - 1
+    if node.op == "crop":
+        return low + node.pad[axis], high + node.pad[axis]
+    if not node.step:
+        return low, high
+    step = node.step[axis]
+    if node.op == "pool":
+        return low * step, high * step + step - 1
+    if node.op == "nearest":
+        return low // step, high // step
+    if node.op == "linear":
+        return (2 * low + 1 - step) // (2 * step), -((step - 2 * high - 1) // (2 * step))
+    kernel, pad = node.kernel[axis], node.pad[axis]
+    return -((kernel - 1 - low - pad) // step), (high + pad) // step

@@ -1,0 +1,162 @@
+"""The torch module of a graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from napari_unet.networks.graph import Graph, Move, Node, schedule
+
+_CONV: dict[int, Callable[..., nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
+_TRANSPOSE: dict[int, Callable[..., nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+_BATCH: dict[int, Callable[..., nn.Module]] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+_POOL: dict[int, Callable[..., Tensor]] = {2: functional.max_pool2d, 3: functional.max_pool3d}
+_LINEAR = {2: "bilinear", 3: "trilinear"}
+
+
+class Network(nn.Module):
+    """A network that runs the layers of its graph.
+
+    Parameters
+    ----------
+    graph : Graph
+        What to build.
+
+    Attributes
+    ----------
+    graph : Graph
+        What was built.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.graph = graph
+        self._layers = [_layer(graph, node) for node in graph.nodes]
+        for node, layer in zip(graph.nodes, self._layers, strict=True):
+            if layer is not None:
+                _attach(self, node.name, layer)
+        self._main = schedule(graph, graph.outputs[:1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of an image batch.
+
+        Parameters
+        ----------
+        x : Tensor
+            Shape ``(N, C, *spatial)``, of any size with same padding, of a legal size (see `Geometry`) without.
+
+        Returns
+        -------
+        Tensor
+            Shape ``(N, K, *spatial)``, one channel per class; smaller by the margin without padding.
+        """
+        return self._outputs(x, self._main, self.graph.outputs[:1])[0]
+
+    def _outputs(self, x: Tensor, moves: Sequence[Move], wanted: Sequence[int]) -> list[Tensor]:
+        """Logits at `wanted`, cropped back to the size of the input."""
+        if self.graph.valid:
+            return self._run(x, moves, wanted)
+        size = x.shape[2:]
+        found = self._run(_pad(x, self.graph), moves, wanted)
+        box = (slice(None), slice(None), *(slice(n) for n in size))
+        return [y if y.shape[2:] == size else y[box] for y in found]
+
+    def _run(self, x: Tensor, moves: Sequence[Move], wanted: Sequence[int]) -> list[Tensor]:
+        values = {0: x}
+        for move in moves:
+            node = self.graph.nodes[move.index]
+            inputs = [values[i] for i in node.inputs]
+            for i in move.forget:
+                del values[i]
+            layer = self._layers[move.index]
+            values[move.index] = _apply(node, inputs, move.alone) if layer is None else layer(inputs[0])
+        return [values[i] for i in wanted]
+
+
+class DeepNetwork(Network):
+    """A network that can also be asked for its intermediate outputs."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__(graph)
+        self._all = schedule(graph, graph.outputs)
+
+    def forward_deep(self, x: Tensor) -> list[Tensor]:
+        """All outputs, each ``(N, K, *spatial)``, the main one first."""
+        return self._outputs(x, self._all, self.graph.outputs)
+
+
+def _pad(x: Tensor, graph: Graph) -> Tensor:
+    """Repeat the last pixels up to a multiple of the stride; normalisation needs two pixels at the coarsest level."""
+    size, stride = x.shape[2:], graph.stride
+    target = [-(-n // s) * s for n, s in zip(size, stride, strict=True)]
+    if graph.norm_kind != "none" and x.shape[0] == 1 and tuple(target) == stride:
+        target[-1] *= 2
+    extra = [t - n for t, n in zip(target, size, strict=True)]
+    if not any(extra):
+        return x
+    return functional.pad(x, [n for pixels in reversed(extra) for n in (0, pixels)], mode="replicate")
+
+
+def _apply(node: Node, inputs: list[Tensor], alone: bool) -> Tensor:
+    """Run a layer that has no module of its own."""
+    x = inputs[0]
+    if node.op == "relu":
+        return functional.relu(x, inplace=alone)
+    if node.op == "concat":
+        return torch.cat(inputs, 1)
+    if node.op == "add":
+        return sum(inputs[1:], x)
+    if node.op == "crop":
+        return x[(slice(None), slice(None), *(slice(p, n - p) for p, n in zip(node.pad, x.shape[2:], strict=True)))]
+    if node.op == "pool":
+        return _POOL[len(node.step)](x, node.step)
+    mode = "nearest" if node.op == "nearest" else _LINEAR[len(node.step)]
+    return functional.interpolate(x, scale_factor=[float(s) for s in node.step], mode=mode)
+
+
+def _layer(graph: Graph, node: Node) -> nn.Module | None:
+    """Make the module of a layer that needs one."""
+    if node.op == "norm":
+        return _norm(graph.norm_kind, node.channels, graph.ndim)
+    if node.op == "dropout":
+        return nn.Dropout(node.amount)
+    if node.op not in ("conv", "transpose"):
+        return None
+    before = graph.nodes[node.inputs[0]].channels
+    if node.op == "conv":
+        layer = _CONV[graph.ndim](before, node.channels, node.kernel, padding=node.pad, bias=node.bias)
+    else:
+        layer = _TRANSPOSE[graph.ndim](before, node.channels, node.kernel, node.step, node.pad, bias=node.bias)
+    _initialise(layer, node, before)
+    return layer
+
+
+def _norm(kind: str, channels: int, ndim: int) -> nn.Module:
+    """Instance normalisation is group normalisation with one channel per group."""
+    if kind == "batch":
+        return _BATCH[ndim](channels)
+    return nn.GroupNorm(channels if kind == "instance" else math.gcd(channels, 8), channels)
+
+
+def _initialise(layer: nn.Module, node: Node, before: int) -> None:
+    """He et al. 2015: standard deviation sqrt(2 / N), N the values that one neuron reads."""
+    reads = before * math.prod(node.kernel) / (math.prod(node.step) if node.op == "transpose" else 1)
+    for name, values in layer.named_parameters():
+        if name == "bias":
+            nn.init.zeros_(values)
+        else:
+            nn.init.normal_(values, std=math.sqrt(2 / reads))
+
+
+def _attach(root: nn.Module, name: str, layer: nn.Module) -> None:
+    """Register `layer` under a dotted name."""
+    *path, last = name.split(".")
+    for part in path:
+        if part not in root._modules:
+            root.add_module(part, nn.Module())
+        root = root.get_submodule(part)
+    root.add_module(last, layer)
