@@ -1,0 +1,51 @@
+"""Labelled images for the benchmarks, read from the folder that ``NAPARI_UNET_DATA`` names."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An image and its truth (0 = background, 1.. = objects), both of shape (Y, X)."""
+
+    name: str
+    image: npt.NDArray[np.generic]
+    labels: npt.NDArray[np.integer]
+
+
+def data_folder() -> Path:
+    """Folder with the data sets; the program ends with a sentence when there is none."""
+    folder = os.environ.get("NAPARI_UNET_DATA")
+    if not folder or not Path(folder).is_dir():
+        raise SystemExit("set NAPARI_UNET_DATA to the folder that holds dsb2018_stage1")
+    return Path(folder)
+
+
+def dsb2018_fluorescence() -> list[Sample]:
+    """Grey 256 x 256 images of the benchmark list of the Data Science Bowl 2018, in its order (BBBC038, CC0)."""
+    folder = data_folder() / "dsb2018_stage1"
+    names = json.loads((folder / "split.json").read_text())["benchmark"]
+    samples = (read_sample(folder, name) for name in names)
+    return [sample for sample in samples if sample.image.shape == (256, 256)]
+
+
+def read_sample(folder: Path, name: str) -> Sample:
+    """Read one image and its labels."""
+    image = tifffile.imread(folder / "images" / f"{name}.tif")
+    return Sample(name, image, tifffile.imread(folder / "labels" / f"{name}.tif"))
+
+
+def choose(samples: list[Sample], seed: int, train: int, test: int) -> tuple[list[Sample], list[Sample]]:
+    """Draw images to learn from, and others to be judged on."""
+    order = np.random.default_rng(seed).permutation(len(samples))
+    if len(order) < train + test:
+        raise SystemExit(f"there are {len(order)} images; {train + test} are needed")
+    return [samples[i] for i in order[:train]], [samples[i] for i in order[train : train + test]]
