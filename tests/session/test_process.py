@@ -1,0 +1,240 @@
+"""A session in its own process does the work, survives its worker, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
+from napari_unet.data.simulate import paint_strokes
+from napari_unet.data.synthetic import touching_cells
+from napari_unet.events import Event, Finished, Saved, Started, Step
+from napari_unet.session import commands as do
+from napari_unet.session.arrays import SharedArray, share
+from napari_unet.session.inline import InlineSession
+from napari_unet.session.messages import Failed, ModelChanged, PredictionDone, Ready, Tile, WorkerDied
+from napari_unet.session.process import ProcessSession
+
+SMALL = ModelConfig(width=4, depth=2)
+FAST = TrainConfig(patch_size=32, batch_size=2)
+
+
+def collect(session, until: Callable[[Event], bool], seconds: float = 60) -> list[Event]:
+    """All events up to the first that `until` accepts."""
+    events: list[Event] = []
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for event in session.poll():
+            events.append(event)
+            if until(event):
+                return events
+        time.sleep(0.01)
+    raise AssertionError(f"waited {seconds} s; got {events[-5:]}")
+
+
+def kinds(*wanted: type[Event]) -> Callable[[Event], bool]:
+    return lambda event: isinstance(event, wanted)
+
+
+@pytest.fixture(params=[InlineSession, ProcessSession])
+def session(request) -> Iterator[InlineSession | ProcessSession]:
+    opened = request.param(device="cpu")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def field() -> Iterator[tuple[SharedArray, SharedArray]]:
+    cells = touching_cells((96, 80), seed=1, diameter=16)
+    image, strokes = share(cells.image), share(paint_strokes(cells.labels, seed=1, fraction=0.05))
+    yield image, strokes
+    image.close()
+    strokes.close()
+
+
+def teach(session, field, steps: int | None = 3) -> None:
+    session.send(do.SetImage("a", field[0].ref, "YX"))
+    session.send(do.NewModel(SMALL))
+    session.send(do.SetStrokes("a", field[1].ref))
+    session.send(do.Train(FAST.model_copy(update={"steps": steps})))
+
+
+def test_training_and_prediction_end_to_end(session, field, tmp_path: Path):
+    teach(session, field)
+    events = collect(session, kinds(Finished, Failed))
+    assert [type(event) for event in events if not isinstance(event, (Step,))] == [
+        Ready,
+        ModelChanged,
+        Started,
+        Finished,
+    ]
+    assert [event.step for event in events if isinstance(event, Step)] == [1, 2, 3]
+
+    target = SharedArray((96, 80), np.uint8)
+    session.send(do.PredictImage(5, "a", target.ref, PredictConfig(tile=32)))
+    events = collect(session, kinds(PredictionDone, Failed))
+    tiles = [event for event in events if isinstance(event, Tile)]
+    assert tiles[-1].done == tiles[-1].total == len(tiles) > 1
+    assert set(np.unique(target.array)) <= {1, 2}
+
+    session.send(do.PredictView(6, "a", (), ((10, 50), (20, 60))))
+    view = [event for event in collect(session, kinds(PredictionDone)) if isinstance(event, Tile)]
+    for tile in view:
+        np.testing.assert_array_equal(tile.data, target.array[tile.index])
+    assert sum(tile.data.size for tile in view) == 40 * 40
+
+    session.send(do.SaveModel(str(tmp_path / "cells.unet")))
+    assert collect(session, kinds(Saved, Failed))[-1] == Saved(str(tmp_path / "cells.unet"))
+    session.send(do.LoadModel(str(tmp_path / "cells.unet")))
+    loaded = collect(session, kinds(ModelChanged, Failed))[-1]
+    assert (loaded.step, loaded.config) == (3, SMALL)
+    target.close()
+
+
+def test_stop_keeps_the_model(session, field):
+    teach(session, field, steps=None)
+    collect(session, lambda event: isinstance(event, Step) and event.step >= 2)
+    session.send(do.StopTraining())
+    finished = collect(session, kinds(Finished))[-1]
+    assert finished.reason == "stopped"
+    session.send(do.PredictView(1, "a", (), ((0, 16), (0, 16))))
+    done = collect(session, kinds(PredictionDone, Failed))[-1]
+    assert isinstance(done, PredictionDone)
+    assert done.step == finished.step
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (do.Train(FAST), "make a new model"),
+        (do.PredictView(1, "a", (), ((0, 4), (0, 4))), "make a new model"),
+        (do.SaveModel("x.unet"), "make a new model"),
+        (do.LoadModel("/nowhere/x.unet"), "x.unet"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(command, words):
+    session = InlineSession(device="cpu")
+    session.send(command)
+    failed = collect(session, kinds(Failed))[-1]
+    assert words in failed.message
+    session.close()
+
+
+def test_an_untrained_model_says_so(field):
+    session = InlineSession(device="cpu")
+    session.send(do.SetImage("a", field[0].ref, "YX"))
+    session.send(do.NewModel(SMALL))
+    session.send(do.PredictView(9, "a", (), ((0, 4), (0, 4))))
+    failed = collect(session, kinds(Failed))[-1]
+    assert failed.request == 9
+    assert "train the model first" in failed.message
+    session.close()
+
+
+def test_a_newer_view_replaces_an_older_one(field):
+    session = InlineSession(device="cpu")
+    teach(session, field)
+    collect(session, kinds(Finished))
+    session.send(do.PredictView(1, "a", (), ((0, 16), (0, 16))))
+    session.send(do.PredictView(2, "a", (), ((0, 8), (0, 8))))
+    events = collect(session, lambda event: isinstance(event, PredictionDone) and event.request == 2)
+    assert PredictionDone(1, cancelled=True, step=3) in events
+    assert {event.request for event in events if isinstance(event, Tile)} == {2}
+    session.close()
+
+
+def test_cancel_ends_a_prediction_of_the_whole_image(field):
+    session = InlineSession(device="cpu")
+    teach(session, field)
+    collect(session, kinds(Finished))
+    target = SharedArray((96, 80), np.uint8)
+    session.send(do.PredictImage(5, "a", target.ref, PredictConfig(tile=16)))
+    collect(session, kinds(Tile))
+    session.send(do.Cancel(5))
+    assert collect(session, kinds(PredictionDone))[-1].cancelled
+    assert session.poll() == []
+    target.close()
+    session.close()
+
+
+def test_forgetting_an_image_while_it_is_predicted(field):
+    session = InlineSession(device="cpu")
+    teach(session, field)
+    collect(session, kinds(Finished))
+    session.send(do.PredictView(1, "a", (), ((0, 16), (0, 16))))
+    session.send(do.Forget("a"))
+    assert session.poll() == []
+    session.send(do.PredictView(2, "a", (), ((0, 16), (0, 16))))
+    assert "choose the image again" in collect(session, kinds(Failed))[-1].message
+    session.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills a process by a POSIX signal")
+def test_a_killed_worker_is_replaced_and_goes_on_from_its_snapshot(field):
+    session = ProcessSession(device="cpu")
+    teach(session, field)
+    finished = collect(session, kinds(Finished))[-1]
+    first = session.pid
+    os.kill(first, signal.SIGKILL)
+    events = collect(session, lambda event: isinstance(event, ModelChanged))
+    died = next(event for event in events if isinstance(event, WorkerDied))
+    assert died.restarted
+    assert session.pid != first
+    assert events[-1].step == finished.step == 3
+    session.send(do.Train(FAST.model_copy(update={"steps": 2})))
+    assert collect(session, kinds(Finished, Failed))[-1].step == 5
+    session.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="looks for a process by a POSIX signal")
+def test_closing_ends_the_process_even_while_it_trains(field):
+    session = ProcessSession(device="cpu")
+    teach(session, field, steps=None)
+    collect(session, kinds(Step))
+    pid, folder = session.pid, session._folder.name
+    session.close()
+    session.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert not Path(folder).exists()
+    assert session.poll() == []
+
+
+OWNER = """
+import os, sys, time
+from napari_unet.session.process import ProcessSession
+session = ProcessSession(device="cpu")
+while not session.poll():
+    time.sleep(0.01)
+print(session.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for a process in /proc")
+def test_the_worker_dies_with_its_owner():
+    owner = subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True)
+    worker = int(owner.stdout.readline())
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{worker}/cmdline").exists() and Path(f"/proc/{worker}/cmdline").read_bytes():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_owner_never_imports_torch():
+    line = (
+        "import sys, napari_unet.session.process, napari_unet.session.inline, napari_unet.session.messages; "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", line], check=True)
