@@ -43,10 +43,10 @@ def parameters(graph: Graph, node: Node) -> int:
 
 
 def _check(config: ModelConfig) -> None:
-    if config.architecture not in MEMBERS:
-        raise ConfigError(f"choose architecture {', '.join(MEMBERS)}; '{config.architecture}' cannot be built here")
     if config.padding == "valid" and config.architecture != "unet":
         raise ConfigError(f"choose padding='same' for {config.architecture}; only unet has an unpadded form")
+    if config.architecture not in MEMBERS:
+        raise ConfigError(f"choose architecture {', '.join(MEMBERS)}; '{config.architecture}' cannot be built here")
     if config.deep_supervision and config.architecture not in DEEP:
         raise ConfigError(f"switch deep_supervision off or choose {' or '.join(DEEP)}; {config.architecture} has none")
     if config.encoder and config.architecture.startswith("fcn"):

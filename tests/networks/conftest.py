@@ -1,0 +1,64 @@
+"""One small config of every member and option: tests that take `member` hold for all of them."""
+
+import pytest
+import torch
+from torch import nn
+
+from napari_unet.config import ModelConfig
+from napari_unet.networks import build_network
+
+SMALL = {"width": 2, "depth": 2}
+MEMBERS = {
+    "unet": ModelConfig(**SMALL),
+    "unet-nearest": ModelConfig(**SMALL, upsampling="nearest", block="conv_relu_norm"),
+    "unet-linear": ModelConfig(**SMALL, upsampling="linear", norm="none"),
+    "unet-residual": ModelConfig(**SMALL, block="residual", dropout=0.2),
+    "unet-anisotropic-pixels": ModelConfig(**SMALL, spacing=(2, 1)),
+    "unet-3d": ModelConfig(**SMALL, ndim=3),
+    "unet-3d-anisotropic": ModelConfig(**SMALL, ndim=3, spacing=(3, 1, 1), upsampling="linear"),
+}
+VALID = {
+    "valid": ModelConfig(**SMALL, padding="valid", norm="none"),
+    "valid-nearest": ModelConfig(**SMALL, padding="valid", upsampling="nearest", block="residual"),
+    "valid-linear": ModelConfig(**SMALL, padding="valid", upsampling="linear"),
+    "valid-3d": ModelConfig(**SMALL, padding="valid", ndim=3, spacing=(2, 1, 1)),
+}
+
+
+def seeded(config: ModelConfig) -> nn.Module:
+    """A network in evaluation mode whose batch-norm statistics are not the initial ones."""
+    torch.manual_seed(0)
+    network = build_network(config)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm3d):
+            layer.running_mean.normal_(std=0.1)
+            layer.running_var.uniform_(0.5, 2.0)
+    return network.eval()
+
+
+@pytest.fixture(params=MEMBERS.values(), ids=MEMBERS.keys())
+def member(request) -> ModelConfig:
+    return request.param
+
+
+@pytest.fixture(params=VALID.values(), ids=VALID.keys())
+def unpadded(request) -> ModelConfig:
+    return request.param
+
+
+@pytest.fixture(params=(MEMBERS | VALID).values(), ids=(MEMBERS | VALID).keys())
+def any_config(request) -> ModelConfig:
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def make():
+    return seeded
