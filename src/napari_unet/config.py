@@ -30,6 +30,10 @@ class Config(BaseModel):
         except ValidationError as error:
             raise ConfigError(_sentence(type(self).__name__, error)) from error
 
+    def replace(self, **changes: Any) -> Self:
+        """A copy with other settings, checked like a new one."""
+        return type(self)(**{**{name: getattr(self, name) for name in type(self).model_fields}, **changes})
+
 
 def _sentence(name: str, error: ValidationError) -> str:
     """Say in one line what is wrong with the first bad field."""

@@ -1,0 +1,76 @@
+"""A session as the dock sees it: numbered requests, and no answer to a question that is no longer asked."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Protocol
+
+from napari_unet._napari.view import View
+from napari_unet.config import PredictConfig
+from napari_unet.events import Event
+from napari_unet.session.arrays import ArrayRef
+from napari_unet.session.commands import Cancel, Command, PredictImage, PredictView
+from napari_unet.session.messages import Failed, PredictionDone, Tile, WorkerDied
+
+
+class Session(Protocol):
+    """What trains and predicts: in this process or in another."""
+
+    def send(self, command: Command) -> None: ...
+    def poll(self) -> list[Event]: ...
+    def close(self) -> None: ...
+
+
+class SessionClient:
+    """Sends commands and hands on what is still wanted.
+
+    Attributes
+    ----------
+    view, image : int or None
+        Numbers of the predictions under way: of the field of view, and of a whole image.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._numbers = count(1)
+        self.view: int | None = None
+        self.image: int | None = None
+
+    def send(self, command: Command) -> None:
+        """Ask the session to do something."""
+        self._session.send(command)
+
+    def predict_view(self, key: str, view: View) -> None:
+        """Ask for a field of view; it replaces the one asked for before."""
+        self.view = next(self._numbers)
+        self.send(PredictView(self.view, key, view.lead, view.box))
+
+    def predict_image(self, key: str, target: ArrayRef, config: PredictConfig) -> None:
+        """Ask for a whole image, written into `target`."""
+        self.image = next(self._numbers)
+        self.send(PredictImage(self.image, key, target, config))
+
+    def cancel_image(self) -> None:
+        """Give up the whole image; nothing more is heard of it."""
+        if self.image is not None:
+            self.send(Cancel(self.image))
+            self.image = None
+
+    def poll(self) -> list[tuple[Event, str]]:
+        """What happened since, each with what it answers: "view", "image", or "" for no request."""
+        return [(event, purpose) for event in self._session.poll() if (purpose := self._purpose(event)) is not None]
+
+    def close(self) -> None:
+        """End the session."""
+        self._session.close()
+
+    def _purpose(self, event: Event) -> str | None:
+        """What `event` answers; None when nobody waits for it. Closes requests that are answered."""
+        if isinstance(event, WorkerDied):
+            self.view = self.image = None
+        if not isinstance(event, Tile | PredictionDone | Failed) or event.request is None:
+            return ""
+        purpose = {self.view: "view", self.image: "image"}.get(event.request)
+        if purpose is not None and not isinstance(event, Tile):
+            setattr(self, purpose, None)
+        return purpose

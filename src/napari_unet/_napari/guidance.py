@@ -1,0 +1,91 @@
+"""The sentence that says what to do next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Phase(Enum):
+    """What the session does."""
+
+    IDLE = "idle"
+    WAITING = "waiting"
+    TRAINING = "training"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that the next step depends on.
+
+    Attributes
+    ----------
+    image, strokes, ready, segmenting : bool
+        Whether they are there, or going on.
+    classes : tuple of str
+        Names, background first.
+    painted : tuple of int
+        Painted pixels per class; what complete regions turn into background counts.
+    phase : Phase
+    step : int
+        Steps the model in use was trained.
+    """
+
+    image: bool = False
+    strokes: bool = False
+    ready: bool = False
+    segmenting: bool = False
+    classes: tuple[str, ...] = ("background", "cell")
+    painted: tuple[int, ...] = (0, 0)
+    phase: Phase = Phase.IDLE
+    step: int = 0
+
+
+def next_step(now: Situation) -> str:
+    """One plain sentence or two.
+
+    Examples
+    --------
+    >>> next_step(Situation(image=True, strokes=True))
+    'Paint a few strokes on cell (2) and on background (1), then press Train.'
+    """
+    if not now.image:
+        return "Open an image: drop a file on the window, or choose File > Open Sample > napari-unet."
+    if now.segmenting:
+        return "Segmenting the whole image. You can go on painting, or press Cancel: finished tiles stay."
+    if now.phase is not Phase.IDLE:
+        return _while_training(now)
+    if now.strokes and not all(now.painted):
+        return _what_to_paint(now)
+    if now.step:
+        return _after_training(now)
+    return "Press Train." if now.strokes else "Press New strokes to get a layer to paint on."
+
+
+def _while_training(now: Situation) -> str:
+    if not now.ready:
+        return "Starting the engine; this takes a few seconds, then training begins by itself."
+    if now.phase is Phase.WAITING:
+        return "Preparing the training."
+    if now.phase is Phase.STOPPING:
+        return "Stopping after this step; the model is kept."
+    return "Learning. Paint where the prediction is wrong; press Stop when it looks right."
+
+
+def _after_training(now: Situation) -> str:
+    if not now.strokes:
+        return "Press Segment image to use this model, or New strokes to teach it more."
+    return "Looks right? Press Segment image, then Save model. If not, paint where it is wrong and press Train."
+
+
+def _what_to_paint(now: Situation) -> str:
+    missing = [f"{name} ({value})" for value, name in enumerate(now.classes, start=1) if not now.painted[value - 1]]
+    if len(missing) == len(now.classes):
+        wanted = [*missing[1:], missing[0]]
+        return f"Paint a few strokes on {_list(wanted)}, then press Train."
+    return f"Now paint a little {_list(missing)}, then press Train."
+
+
+def _list(words: list[str]) -> str:
+    return " and on ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -1,0 +1,81 @@
+"""A copy of the strokes in shared memory, kept up to date change by change."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_unet._napari.boxes import slices, union, whole
+from napari_unet.session.arrays import SharedArray, SharedRef
+from napari_unet.session.commands import Box
+
+VALUES = 256
+
+
+class StrokesMirror:
+    """Strokes in shared memory, and how many pixels of each value they hold.
+
+    Parameters
+    ----------
+    data : array-like of int
+        The strokes of a Labels layer; copied.
+
+    Attributes
+    ----------
+    counts : ndarray of int64, shape (256,)
+        Pixels per value; the last entry also counts all larger values.
+    """
+
+    def __init__(self, data: Any) -> None:
+        self.shape = tuple(int(size) for size in data.shape)
+        self._shared = SharedArray(self.shape, data.dtype)
+        self._used: set[tuple[int, ...]] = set()
+        self.counts = np.zeros(VALUES, np.int64)
+        self.counts[0] = int(np.prod(self.shape))
+        self.sync(data)
+
+    @property
+    def ref(self) -> SharedRef:
+        """What the session needs to read the strokes."""
+        return self._shared.ref
+
+    def matches(self, data: Any) -> bool:
+        """Whether `data` has the shape and type of the mirror."""
+        return tuple(data.shape) == self.shape and np.dtype(data.dtype) == self._shared.array.dtype
+
+    def copy(self, data: Any, box: Box) -> Box | None:
+        """Copy `box` of `data` plane by plane; the box around what was new, or None."""
+        changed: Box | None = None
+        for lead in product(*(range(start, stop) for start, stop in box[:-2])):
+            plane: Box = (*((at, at + 1) for at in lead), *box[-2:])
+            if self._copy_plane(data, lead, slices(plane)):
+                changed = union(changed, plane)
+        return changed
+
+    def sync(self, data: Any) -> Box | None:
+        """Copy whatever differs; the box around it, or None when all was equal."""
+        return self.copy(data, whole(self.shape))
+
+    def close(self) -> None:
+        """Give the shared memory back."""
+        self._shared.close()
+
+    def _copy_plane(self, data: Any, lead: tuple[int, ...], place: tuple[slice, ...]) -> bool:
+        """Copy a part of one plane; planes that nobody painted on are not even read from shared memory."""
+        new = np.asarray(data[place])
+        if lead not in self._used and not new.any():
+            return False
+        self._used.add(lead)
+        old = self._shared.array[place]
+        if np.array_equal(new, old):
+            return False
+        self.counts += _count(new) - _count(old)
+        old[...] = new
+        return True
+
+
+def _count(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    return np.bincount(np.clip(values, 0, VALUES - 1).ravel().astype(np.intp), minlength=VALUES)

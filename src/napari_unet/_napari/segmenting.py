@@ -1,0 +1,91 @@
+"""The segmentation of a whole image: its shared target, its progress, its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_unet._napari.axes import label_shape
+from napari_unet._napari.client import SessionClient
+from napari_unet._napari.viewer_link import ViewerLink
+from napari_unet.config import PredictConfig
+from napari_unet.session.arrays import SharedArray
+from napari_unet.session.messages import Tile
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far it is.
+
+    Attributes
+    ----------
+    done, total : int
+        Tiles.
+    seconds : float or None
+        What is left, once it can be told.
+    """
+
+    done: int
+    total: int
+    seconds: float | None = None
+
+
+class Segmenting:
+    """At most one segmentation at a time.
+
+    Parameters
+    ----------
+    link : ViewerLink
+    client : SessionClient
+    clock : callable
+        Seconds that only grow.
+    """
+
+    def __init__(self, link: ViewerLink, client: SessionClient, clock: Callable[[], float]) -> None:
+        self._link, self._client, self._clock = link, client, clock
+        self._target: SharedArray | None = None
+        self._layer: object = None
+        self._began = 0.0
+        self.progress: Progress | None = None
+
+    def start(self, key: str, config: PredictConfig) -> None:
+        """Fill the prediction layer with the whole image `key`."""
+        self.cancel()
+        self._target = SharedArray(label_shape(self._link.image), np.uint8)
+        self._layer = self._link.prediction
+        self._began = self._clock()
+        self.progress = Progress(0, 0)
+        self._client.predict_image(key, self._target.ref, config)
+
+    def take(self, tile: Tile) -> None:
+        """Show a finished tile."""
+        if self._target is None:
+            return
+        if self._link.prediction is self._layer:
+            self._link.write_tile(tile.index, self._target.array[tile.index])
+        spent = self._clock() - self._began
+        self.progress = Progress(tile.done, tile.total, spent / tile.done * (tile.total - tile.done))
+
+    def finish(self) -> None:
+        """All tiles have come."""
+        self.drop()
+        self._link.refresh_prediction()
+
+    def cancel(self) -> None:
+        """Give up; finished tiles stay."""
+        self._client.cancel_image()
+        self.drop()
+
+    def drop(self) -> None:
+        """Nothing more will come."""
+        self.progress = None
+        self._layer = None
+        self.close()
+
+    def close(self) -> None:
+        """Give the shared memory back."""
+        if self._target is not None:
+            self._target.close()
+            self._target = None

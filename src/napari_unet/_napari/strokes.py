@@ -1,0 +1,183 @@
+"""The strokes in use: checked, counted, and told to the session as they are painted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_unet._napari.axes import label_shape, layer_axes, pixels
+from napari_unet._napari.boxes import inside, union, whole
+from napari_unet._napari.mirror import StrokesMirror
+from napari_unet._napari.sharing import Sharing
+from napari_unet._napari.viewer_link import ViewerLink
+from napari_unet.config import ModelConfig
+from napari_unet.errors import AnnotationError
+from napari_unet.session.commands import Box, Command
+
+
+class Strokes:
+    """Follows the user's strokes; they are only ever read.
+
+    Parameters
+    ----------
+    link : ViewerLink
+    send : callable
+        Takes commands to the session.
+    """
+
+    def __init__(self, link: ViewerLink, send: Callable[[Command], None]) -> None:
+        self._link = link
+        self._sharing = Sharing(send)
+        self._mirrors: dict[Any, StrokesMirror] = {}
+        self._dirty: Box | None = None
+        self._regions_dirty = False
+
+    # ------------------------------------------------------------------ following
+
+    def look(self) -> None:
+        """Take up the strokes layer in use, if it fits the image.
+
+        Raises
+        ------
+        NapariUnetError
+            When there is no memory left to share it.
+        """
+        layer = self._link.strokes
+        self._dirty = None
+        if layer is None or self._link.image is None or not self._fits(layer):
+            return
+        mirror = self._mirrors.get(layer)
+        if mirror is not None and mirror.matches(layer.data):
+            self._dirty = whole(mirror.shape)
+            return
+        self.forget(layer)
+        self._mirrors[layer] = StrokesMirror(layer.data)
+
+    def note(self, box: Box | None) -> None:
+        """The user painted in `box`; None: perhaps anywhere."""
+        mirror = self._mirror
+        if mirror is None or not mirror.matches(self._link.strokes.data):
+            self.look()
+            return
+        self._dirty = union(self._dirty, box or whole(mirror.shape))
+
+    def note_regions(self) -> None:
+        """The user changed the complete regions."""
+        self._regions_dirty = True
+
+    def send(self) -> bool:
+        """Copy what was painted and tell the session; whether there was anything."""
+        mirror, dirty, regions = self._mirror, self._dirty, self._regions_dirty
+        self._dirty, self._regions_dirty = None, False
+        if mirror is None or (dirty is None and not regions):
+            return False
+        changed = None
+        if dirty is not None and mirror.matches(self._link.strokes.data):
+            cut = inside(dirty, mirror.shape)
+            changed = mirror.copy(self._link.strokes.data, cut) if cut else None
+        if changed is None and not regions:
+            return False
+        self._sharing.painted(self._link.image, mirror, None if regions else changed, self._link.complete())
+        return True
+
+    def painted(self, classes: int) -> tuple[int, ...]:
+        """Painted pixels per class; what complete regions add to the background counts as well."""
+        mirror = self._mirror
+        counts = np.zeros(classes, int) if mirror is None else mirror.counts[1 : classes + 1]
+        extra = sum(int(np.prod([b - a for a, b in box])) for box in self._link.complete()) if mirror else 0
+        return (int(counts[0]) + extra, *(int(count) for count in counts[1:]))
+
+    # ------------------------------------------------------------------ teaching
+
+    def check(self, model: ModelConfig) -> None:
+        """Raise one sentence unless there is something to learn from."""
+        layer_axes(self._link.image)
+        layer = self._link.strokes
+        if layer is None:
+            raise AnnotationError("There are no strokes yet: press New strokes, then paint a few.")
+        if not self._fits(layer):
+            raise AnnotationError(
+                f"The strokes '{layer.name}' have the shape {tuple(layer.data.shape)} and the image has "
+                f"{label_shape(self._link.image)}: choose other strokes, or press New strokes."
+            )
+        self.look()
+        self._check_classes(self.painted(len(model.classes)), model.classes)
+
+    def teach(self) -> None:
+        """Let the session learn from the image and its strokes as they are now."""
+        mirror, image = self._mirror, self._link.image
+        if mirror is not None:
+            mirror.sync(self._link.strokes.data)
+            self.share_image()
+            self._sharing.strokes(image, mirror, self._link.complete())
+
+    def share_image(self) -> str:
+        """Make the session know the image; its key."""
+        return self._sharing.image(self._link.image)
+
+    def import_mask(self, layer: Any, model: ModelConfig, *, objects: bool) -> None:
+        """Add strokes made of a dense mask, in which 0 is background.
+
+        Raises
+        ------
+        AnnotationError
+            When the mask has another shape than the image, or more classes than the model.
+        """
+        if not self._fits(layer):
+            raise AnnotationError(f"'{layer.name}' has another shape than the image: choose a mask of this image.")
+        mask = np.asarray(pixels(layer))
+        strokes = _from_objects(mask) if objects else _from_classes(mask, len(model.classes))
+        self._link.new_strokes(model, strokes)
+        self.look()
+
+    # ------------------------------------------------------------------ ending
+
+    def forget(self, layer: Any) -> None:
+        """An image or strokes layer is gone or has changed as a whole."""
+        if layer in self._mirrors:
+            self._sharing.forget_strokes(self._mirrors[layer].ref.name)
+            self._mirrors.pop(layer).close()
+        self._sharing.forget(layer)
+
+    def forget_others(self) -> None:
+        """Keep only the image in use."""
+        self._sharing.forget_others(self._link.image)
+
+    def close(self) -> None:
+        """Give all shared memory back."""
+        self._sharing.close()
+        for mirror in self._mirrors.values():
+            mirror.close()
+        self._mirrors.clear()
+
+    # ------------------------------------------------------------------ parts
+
+    @property
+    def _mirror(self) -> StrokesMirror | None:
+        return self._mirrors.get(self._link.strokes)
+
+    def _fits(self, layer: Any) -> bool:
+        return not layer.multiscale and tuple(layer.data.shape) == label_shape(self._link.image)
+
+    def _check_classes(self, painted: tuple[int, ...], classes: tuple[str, ...]) -> None:
+        missing = [f"{name} ({value})" for value, name in enumerate(classes, 1) if not painted[value - 1]]
+        if len(missing) == len(classes):
+            raise AnnotationError("Nothing is painted yet: paint a few strokes on background (1) and on cells (2).")
+        if missing and len(classes) - len(missing) < 2:
+            raise AnnotationError(f"One class is not enough to learn from: paint a little {' or '.join(missing)} too.")
+
+
+def _from_objects(mask: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """0 is background (1), all else the first class (2)."""
+    return np.where(mask == 0, np.uint8(1), np.uint8(2))
+
+
+def _from_classes(mask: npt.NDArray[Any], classes: int) -> npt.NDArray[np.uint8]:
+    """0 is background (1), 1 the first class (2), and so on."""
+    low, high = int(mask.min(initial=0)), int(mask.max(initial=0))
+    if low < 0 or high >= classes:
+        raise AnnotationError(f"The mask has {high + 1} classes: add classes to the list, or import it as objects.")
+    return (mask + 1).astype(np.uint8)

@@ -1,0 +1,266 @@
+"""The only module that touches the viewer's layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+from napari.layers import Image, Labels, Shapes
+from psygnal import Signal
+
+from napari_unet._napari import prediction_layer
+from napari_unet._napari.axes import label_shape, placement
+from napari_unet._napari.boxes import painted_box
+from napari_unet._napari.colors import prediction_colormap, strokes_colormap
+from napari_unet._napari.regions import complete_boxes
+from napari_unet._napari.view import View, displayed_axes, field_of_view, slice_point
+from napari_unet.config import ModelConfig
+from napari_unet.session.commands import Box
+
+Connection = tuple[Any, Callable[..., Any]]
+STROKES, REGIONS = "Strokes", "Complete regions"
+ROLES = ("image", "strokes", "regions", "prediction")
+
+
+class ViewerLink:
+    """Finds, makes and watches layers; tells what the user did to them.
+
+    Strokes and images belong to the user: they are read, and never changed or removed.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer or ViewerModel
+
+    Attributes
+    ----------
+    image, strokes, regions, prediction : layer or None
+        The layers in use.
+    """
+
+    layers_changed = Signal()  #: a layer came, went or got another name
+    roles_changed = Signal()  #: another image, strokes, regions or prediction layer is in use
+    removed = Signal(str, object)  #: the user deleted the "image", "strokes", "regions", "prediction" or "other" layer
+    painted = Signal(object)  #: a box of the strokes was painted; None: they may have changed anywhere
+    pixels_changed = Signal()  #: the image has other pixels
+    regions_changed = Signal()
+    view_changed = Signal()
+
+    def __init__(self, viewer: Any) -> None:
+        # napari hands plugins a proxy without private names; prediction_layer needs one of them
+        self._viewer = getattr(viewer, "__wrapped__", viewer)
+        self.image: Any = None
+        self.strokes: Any = None
+        self.regions: Any = None
+        self.prediction: Any = None
+        self._connections: dict[str, list[Connection]] = {}
+        self._roles: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
+        self._watch_viewer()
+
+    # ------------------------------------------------------------------ layers
+
+    @property
+    def images(self) -> list[Any]:
+        """All image layers."""
+        return [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+
+    @property
+    def labels(self) -> list[Any]:
+        """All labels layers but our predictions."""
+        layers = [layer for layer in self._viewer.layers if isinstance(layer, Labels)]
+        return [layer for layer in layers if layer.metadata.get(prediction_layer.ROLE) != "prediction"]
+
+    def choose_image(self, layer: Any) -> None:
+        """Work on image `layer`, or on none, with the strokes, regions and prediction it had before."""
+        if layer is self.image:
+            return
+        self._remember()
+        self._release("strokes", "regions", "prediction", "image")
+        self.image = layer
+        if layer is not None:
+            self._connect("image", layer.events.data, self._on_pixels)
+            self._recall()
+        self.roles_changed.emit()
+
+    def choose_strokes(self, layer: Any) -> None:
+        """Learn from labels `layer`, or from none."""
+        if layer is self.strokes:
+            return
+        self._release("strokes")
+        self.strokes = layer
+        if layer is not None:
+            self._connect("strokes", layer.events.paint, self._on_paint)
+            self._connect("strokes", layer.events.data, self._on_strokes_replaced)
+            self._connect("strokes", layer.events.set_data, self._on_strokes_redrawn)
+        self.roles_changed.emit()
+
+    def new_strokes(self, model: ModelConfig, data: npt.NDArray[Any] | None = None) -> Any:
+        """Add strokes for the image, with named and coloured classes, and put the brush in the user's hand."""
+        shape = label_shape(self.image)
+        layer = Labels(
+            np.zeros(shape, np.uint8) if data is None else data,
+            name=STROKES,
+            opacity=0.8,
+            colormap=strokes_colormap(model.class_colors),
+            metadata={prediction_layer.ROLE: "strokes"},
+            **placement(self.image),
+        )
+        self._viewer.add_layer(layer)
+        self.choose_strokes(layer)
+        self.name_classes(model)
+        layer.brush_size = max(2, min(10, round(min(shape[-2:]) / 50)))
+        self.take_brush(2)
+        return layer
+
+    def name_classes(self, model: ModelConfig) -> None:
+        """Show names and colours of the classes on strokes and prediction."""
+        if self.strokes is not None:
+            self.strokes.colormap = strokes_colormap(model.class_colors)
+            names = ["not painted", *model.classes]
+            self.strokes.features = {"index": list(range(len(names))), "class": names}
+        if self.prediction is not None:
+            self.prediction.colormap = prediction_colormap(model.class_colors)
+
+    def take_brush(self, value: int) -> None:
+        """Select the strokes, the paint brush and the class to paint."""
+        self._viewer.layers.selection.active = self.strokes
+        self.strokes.selected_label = value
+        self.strokes.mode = "paint"
+
+    def new_regions(self) -> Any:
+        """Add or select the layer of complete regions, ready to draw a rectangle."""
+        if self.regions is None:
+            regions = Shapes(
+                ndim=len(label_shape(self.image)),
+                name=REGIONS,
+                face_color="transparent",
+                edge_color="#0072B2",
+                edge_width=2,
+                metadata={prediction_layer.ROLE: "regions"},
+                **placement(self.image),
+            )
+            self._viewer.add_layer(regions)
+            self._use_regions(regions)
+        self._viewer.layers.selection.active = self.regions
+        self.regions.mode = "add_rectangle"
+        return self.regions
+
+    def complete(self) -> tuple[Box, ...]:
+        """Boxes of the complete regions, in pixels of the strokes."""
+        return () if self.regions is None else complete_boxes(self.regions, label_shape(self.image))
+
+    # ------------------------------------------------------------------ prediction
+
+    def show_prediction(self, model: ModelConfig) -> None:
+        """Make the prediction layer, below the strokes, unless it is there."""
+        if self.prediction is None:
+            self.prediction = prediction_layer.make_prediction(self.image, model.class_colors)
+            active, mode = self._viewer.layers.selection.active, getattr(self.strokes, "mode", None)
+            self._viewer.layers.insert(self._viewer.layers.index(self.image) + 1, self.prediction)
+            self._viewer.layers.selection.active = active
+            if self.strokes is not None:
+                self.strokes.mode = mode
+
+    def write_tile(self, index: tuple[int | slice, ...], tile: npt.NDArray[Any]) -> None:
+        """Put a tile into the prediction, if the user has not deleted it."""
+        if self.prediction is not None:
+            prediction_layer.write(self._viewer, self.prediction, index, tile)
+
+    def refresh_prediction(self) -> None:
+        """Redraw the prediction as a whole."""
+        if self.prediction is not None:
+            self.prediction.refresh()
+
+    def view(self, ndim: int) -> View | None:
+        """The part of the image that is on the screen."""
+        return None if self.image is None else field_of_view(self._viewer, self.image, ndim)
+
+    # ------------------------------------------------------------------ events
+
+    def cleanup(self) -> None:
+        """Undo all connections and let go of all layers."""
+        self._release("image", "strokes", "regions", "prediction", "layers", "viewer")
+
+    def _watch_viewer(self) -> None:
+        viewer, layers = self._viewer, self._viewer.layers
+        camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+        for emitter in (camera.events.zoom, camera.events.center, viewer.dims.events.point, viewer.dims.events.order):
+            self._connect("viewer", emitter, self._on_view)
+        self._connect("viewer", viewer.dims.events.ndisplay, self._on_view)
+        self._connect("viewer", layers.events.inserted, self._on_inserted)
+        self._connect("viewer", layers.events.removed, self._on_removed)
+        for layer in layers:
+            self._connect("layers", layer.events.name, self._on_name)
+
+    def _connect(self, owner: str, emitter: Any, callback: Callable[..., Any]) -> None:
+        emitter.connect(callback)
+        self._connections.setdefault(owner, []).append((emitter, callback))
+
+    def _release(self, *owners: str) -> None:
+        for owner in owners:
+            for emitter, callback in self._connections.pop(owner, []):
+                emitter.disconnect(callback)
+            if hasattr(self, owner):
+                setattr(self, owner, None)
+
+    def _on_inserted(self, event: Any) -> None:
+        self._connect("layers", event.value.events.name, self._on_name)
+        self.layers_changed.emit()
+
+    def _on_removed(self, event: Any) -> None:
+        event.value.events.name.disconnect(self._on_name)
+        self._connections["layers"] = [
+            (emitter, callback)
+            for emitter, callback in self._connections.get("layers", [])
+            if emitter is not event.value.events.name
+        ]
+        role = next((role for role in ROLES if getattr(self, role) is event.value), "other")
+        self._release(role)
+        self.removed.emit(role, event.value)
+        self.layers_changed.emit()
+
+    def _remember(self) -> None:
+        """Keep in mind what belongs to the image."""
+        if self.image is not None:
+            self._roles[self.image] = {role: getattr(self, role) for role in ROLES if role != "image"}
+
+    def _recall(self) -> None:
+        """Take up what belongs to the image, as far as it is still there."""
+        kept = {role: layer for role, layer in self._roles.get(self.image, {}).items() if layer in self._viewer.layers}
+        self.prediction = kept.get("prediction")
+        self.choose_strokes(kept.get("strokes"))
+        if "regions" in kept:
+            self._use_regions(kept["regions"])
+
+    def _use_regions(self, layer: Any) -> None:
+        self.regions = layer
+        self._connect("regions", layer.events.data, self._on_regions)
+
+    def _on_name(self) -> None:
+        self.layers_changed.emit()
+
+    def _on_view(self) -> None:
+        self.view_changed.emit()
+
+    def _on_pixels(self) -> None:
+        self.pixels_changed.emit()
+
+    def _on_paint(self, event: Any) -> None:
+        self.painted.emit(painted_box(event.value, self.strokes.data.shape))
+
+    def _on_strokes_replaced(self) -> None:
+        self.painted.emit(None)
+
+    def _on_strokes_redrawn(self) -> None:
+        self.painted.emit(self._plane())
+
+    def _on_regions(self) -> None:
+        self.regions_changed.emit()
+
+    def _plane(self) -> Box:
+        """The slice of the strokes on the screen: undo and redo redraw it, and say nothing else."""
+        shown, point = displayed_axes(self._viewer, self.strokes), slice_point(self._viewer, self.strokes)
+        sizes = self.strokes.data.shape
+        return tuple((0, sizes[a]) if a in shown else (point[a], point[a] + 1) for a in range(len(sizes)))
