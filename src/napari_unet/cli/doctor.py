@@ -36,7 +36,7 @@ class Finding:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """This command has no options."""
+    """Nothing to choose: everything is looked at."""
 
 
 def run(options: argparse.Namespace) -> int:
