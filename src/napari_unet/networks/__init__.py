@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_unet.networks.build import build_network
 
-# `geometry` is also a submodule, so it is bound here at once; it costs no torch.
+# Functions that bear the name of their module are bound at once; they cost no torch.
+from napari_unet.networks.estimate import Estimate, estimate
 from napari_unet.networks.geometry import Geometry, geometry
 
 _PLACES = {"build_network": "build"}
-__all__ = ["Geometry", "build_network", "geometry"]
+__all__ = ["Estimate", "Geometry", "build_network", "estimate", "geometry"]
 
 
 def __getattr__(name: str) -> Any:

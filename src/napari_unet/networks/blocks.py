@@ -86,7 +86,7 @@ def _residual(graph: Graph, name: str, x: int, channels: int, kernel: Axes) -> i
     y = graph.norm(f"{name}.norm1", graph.conv(f"{name}.conv1", y, channels, kernel, bias=bias))
     if graph.nodes[x].channels != channels:
         x = graph.conv(f"{name}.project", x, channels, (1,) * graph.ndim, bias=bias)
-    return graph.relu(f"{name}.relu1", graph.add(f"{name}.add", (graph.crop_to(f"{name}.crop", x, y), y)))
+    return graph.relu(f"{name}.relu1", graph.add(f"{name}.add", (y, graph.crop_to(f"{name}.crop", x, y))))
 
 
 def upsample(graph: Graph, name: str, x: int, level: Level, kind: str) -> int:

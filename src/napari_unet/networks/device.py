@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import platform
+from functools import cache
 
 import torch
 
 from napari_unet.errors import ConfigError
 
 log = logging.getLogger(__name__)
+
+#: mallopt's M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_TOP_PAD: blocks under 1 GB come from the heap, which stays.
+_MALLOC_OPTIONS = ((-3, 2**30), (-1, 2**31 - 1), (-2, 2**26))
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -47,3 +53,34 @@ def _has_kernels() -> bool:
     major, minor = torch.cuda.get_device_capability()
     known = [name.split("_")[1].rstrip("af") for name in torch.cuda.get_arch_list() if name.startswith("sm_")]
     return any(int(code[:-1]) == major and int(code[-1]) <= minor for code in known) or not known
+
+
+@cache
+def keep_memory() -> bool:
+    """Let the C library keep freed memory for the next layer instead of handing every block back to the system.
+
+    Each layer of a large tile otherwise pays for fresh, zeroed pages: a U-Net of width 16 on 2 cores took 0.6 us per
+    pixel at 1536x1536, and 0.27 with the memory kept. It concerns the whole process, and only Linux's glibc.
+
+    Returns
+    -------
+    bool
+        Whether it could be set.
+    """
+    libc = _glibc()
+    if libc is None:
+        return False
+    return all(libc.mallopt(option, value) for option, value in _MALLOC_OPTIONS)
+
+
+def return_memory() -> None:
+    """Hand memory that `keep_memory` kept back to the system."""
+    libc = _glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    if platform.libc_ver()[0] != "glibc":
+        return None
+    return ctypes.CDLL(None)

@@ -1,0 +1,170 @@
+"""What a network costs, from its config alone: parameters, operations, memory. No torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+from napari_unet.config import ModelConfig
+from napari_unet.errors import ConfigError
+from napari_unet.networks.graph import Graph, Move, Node, schedule
+from napari_unet.networks.plan import parameters, plan
+
+#: Copies of the weights while training: weights, gradients, two moments of AdamW, moving average.
+TRAINING_COPIES = 5
+FLOAT = 4
+INDEX = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Cost of one pass.
+
+    Attributes
+    ----------
+    parameters : int
+        Learnt values.
+    flops : int
+        Floating-point operations of all convolutions, two per multiplication and addition; with training, those of
+        the backward pass too.
+    bytes : int
+        Peak memory of weights and activations, float32, channels-last.
+    """
+
+    parameters: int
+    flops: int
+    bytes: int
+
+
+def estimate(config: ModelConfig, spatial: Sequence[int], batch: int = 1, *, training: bool = False) -> Estimate:
+    """Estimate one forward pass, or one training step with AdamW.
+
+    Parameters
+    ----------
+    config : ModelConfig
+        The network.
+    spatial : sequence of int
+        Size of the input, pixels per spatial axis.
+    batch : int
+        Images per pass.
+    training : bool
+        Also the backward pass, the optimiser and a moving average of the weights.
+
+    Raises
+    ------
+    ConfigError
+        When no network can be built from this config, or the size does not suit it.
+
+    Examples
+    --------
+    >>> cost = estimate(ModelConfig(), (512, 512))
+    >>> cost.parameters, round(cost.flops / 1e9), round(cost.bytes / 1e6)
+    (1942306, 24, 76)
+    """
+    graph = plan(config)
+    sizes = _values(graph, _padded(graph, spatial), batch)
+    moves = schedule(graph, graph.outputs if training else graph.outputs[:1])
+    run = [graph.nodes[move.index] for move in moves]
+    weights = sum(parameters(graph, node) for node in graph.nodes)
+    flops = sum(
+        _flops(graph, node, sizes[move.index], sizes) * (1 + training * (1 + (node.inputs[0] != 0)))
+        for node, move in zip(run, moves, strict=True)
+    )
+    peak = _training_peak(graph, moves, sizes) if training else _inference_peak(graph, moves, sizes)
+    copies = TRAINING_COPIES if training else 1
+    return Estimate(weights, flops, FLOAT * weights * copies + peak)
+
+
+def _padded(graph: Graph, spatial: Sequence[int]) -> list[int]:
+    """Size that the first layer sees."""
+    if len(spatial) != graph.ndim or min(spatial) < 1:
+        raise ConfigError(f"give {graph.ndim} sizes of at least one pixel, not {tuple(spatial)}")
+    if graph.valid:
+        return list(spatial)
+    return [-(-n // s) * s for n, s in zip(spatial, graph.stride, strict=True)]
+
+
+def _values(graph: Graph, spatial: Sequence[int], batch: int) -> list[int]:
+    """Numbers that each layer gives."""
+    found = []
+    for node in graph.nodes:
+        axes = zip(spatial, node.lost, node.scale, strict=True)
+        pixels = [(n - lost) // scale for n, lost, scale in axes]
+        if min(pixels) < 1:
+            raise ConfigError(f"give a larger input than {tuple(spatial)}; nothing is left of it at {node.name}")
+        found.append(batch * node.channels * prod(pixels))
+    return found
+
+
+def _flops(graph: Graph, node: Node, values: int, sizes: Sequence[int]) -> int:
+    if node.op == "conv":
+        return 2 * values * graph.nodes[node.inputs[0]].channels * prod(node.kernel)
+    if node.op == "transpose":
+        return 2 * sizes[node.inputs[0]] * node.channels * prod(node.kernel)
+    return 0
+
+
+def _inference_peak(graph: Graph, moves: Sequence[Move], sizes: Sequence[int]) -> int:
+    """Bytes alive at the worst moment; the caller keeps the input."""
+    alive, peak = sizes[0], 0
+    for move in moves:
+        alive += 0 if _in_place(graph, move) else sizes[move.index]
+        peak = max(peak, alive)
+        alive -= sum(sizes[i] for i in move.forget if i and not _in_place(graph, move))
+    return FLOAT * peak
+
+
+def _in_place(graph: Graph, move: Move) -> bool:
+    return graph.nodes[move.index].op == "relu" and move.alone
+
+
+@dataclass(slots=True)
+class _Tape:
+    """Values that the backward pass will read, by the memory they lie in."""
+
+    owner: dict[int, int] = field(default_factory=dict)
+    readers: Counter[int] = field(default_factory=Counter)
+    saved: dict[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def record(self, graph: Graph, move: Move) -> None:
+        node = graph.nodes[move.index]
+        first = self.owner.get(node.inputs[0], node.inputs[0])
+        shared = node.op == "crop" or _in_place(graph, move)
+        self.owner[move.index] = first if shared else move.index
+        kept: tuple[int, ...] = ()
+        if node.op in ("conv", "transpose", "norm", "pool"):
+            kept = (first,)
+        elif node.op == "relu":
+            kept = (self.owner[move.index],)
+        self.saved[move.index] = kept
+        self.readers.update(kept)
+
+
+def _training_peak(graph: Graph, moves: Sequence[Move], sizes: Sequence[int]) -> int:
+    """Bytes alive at the worst moment of the backward pass: saved values, and gradients on their way."""
+    tape = _Tape()
+    for move in moves:
+        tape.record(graph, move)
+    alive = FLOAT * sum(sizes[i] for i in tape.readers | Counter({0: 1}))
+    alive += sum(_extra(graph.nodes[move.index], sizes[move.index]) for move in moves)
+    gradients = {i: sizes[i] for i in graph.outputs}
+    peak = alive
+    for move in reversed(moves):
+        node = graph.nodes[move.index]
+        sources = [i for i in node.inputs if i]
+        fresh = sum(sizes[i] for i in sources)
+        peak = max(peak, alive + FLOAT * (sum(gradients.values()) + fresh))
+        gradients.pop(move.index)
+        gradients.update({i: sizes[i] for i in sources})
+        alive -= _extra(node, sizes[move.index])
+        for i in tape.saved[move.index]:
+            tape.readers[i] -= 1
+            alive -= FLOAT * sizes[i] * (tape.readers[i] == 0)
+    return peak
+
+
+def _extra(node: Node, values: int) -> int:
+    """Bytes that a layer keeps for its backward pass besides its input or output."""
+    return values * {"pool": INDEX, "dropout": FLOAT}.get(node.op, 0)
