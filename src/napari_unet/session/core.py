@@ -18,7 +18,6 @@ from napari_unet.data.normalize import Normalizer, fit_normalizer
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import NapariUnetError, SessionError
 from napari_unet.events import Event, Finished, Saved, Step, TileDone
-from napari_unet.prediction.instances import label_objects
 from napari_unet.prediction.predictor import Predictor
 from napari_unet.session import commands as do
 from napari_unet.session.arrays import close_array, open_array
@@ -296,11 +295,10 @@ class SessionCore:
         source, config = image.source(trainer.model), command.config
         if tuple(target.shape) != source.label_shape:
             raise SessionError(f"give a target of shape {source.label_shape}, not {tuple(target.shape)}")
-        wanted = "labels" if config.output == "instances" else config.output
-        if wanted != "labels":
+        if config.output == "probabilities":
             raise SessionError("ask for labels or instances: probabilities of a whole image go to a file")
         tiles = self._predictor(trainer, config.tile).tiles(
-            source, output=wanted, normalizer=image.normalizer(trainer.model)
+            source, output=config.output, normalizer=image.normalizer(trainer.model)
         )
         for event in tiles:
             if isinstance(event, TileDone) and event.data is not None:
@@ -308,8 +306,6 @@ class SessionCore:
                 yield self._tile(command.request, event, None)
             else:
                 yield event
-        if config.output == "instances":
-            _make_objects(source, target)
 
     def _tile(self, request: int, event: TileDone, data: Any) -> Tile:
         return Tile(request, event.index, data, event.done, event.total, self._step)
@@ -403,8 +399,3 @@ def _converted(labels: Any, config: PredictConfig) -> Any:
     """Labels as the user wants them: background as 1, or as 0."""
     zero_based = config.background_zero and config.output == "labels"
     return labels - 1 if zero_based else labels
-
-
-def _make_objects(source: ImageSource, target: Any) -> None:
-    """Turn the class labels in `target` into numbered objects."""
-    target[...] = label_objects(target, source)
