@@ -50,9 +50,9 @@ class StrokesMirror:
         """Copy `box` of `data` plane by plane; the box around what was new, or None."""
         changed: Box | None = None
         for lead in product(*(range(start, stop) for start, stop in box[:-2])):
-            plane: Box = (*((at, at + 1) for at in lead), *box[-2:])
-            if self._copy_plane(data, lead, slices(plane)):
-                changed = union(changed, plane)
+            new = self._copy_plane(data, lead, box[-2:])
+            if new is not None:
+                changed = union(changed, (*((at, at + 1) for at in lead), *new))
         return changed
 
     def sync(self, data: Any) -> Box | None:
@@ -63,18 +63,26 @@ class StrokesMirror:
         """Give the shared memory back."""
         self._shared.close()
 
-    def _copy_plane(self, data: Any, lead: tuple[int, ...], place: tuple[slice, ...]) -> bool:
+    def _copy_plane(self, data: Any, lead: tuple[int, ...], box: Box) -> Box | None:
         """Copy a part of one plane; planes that nobody painted on are not even read from shared memory."""
+        place = (*lead, *slices(box))
         new = np.asarray(data[place])
         if lead not in self._used and not new.any():
-            return False
+            return None
         self._used.add(lead)
         old = self._shared.array[place]
-        if np.array_equal(new, old):
-            return False
+        differs = new != old
+        if not differs.any():
+            return None
         self.counts += _count(new) - _count(old)
         old[...] = new
-        return True
+        return _around(differs, box)
+
+
+def _around(mask: npt.NDArray[np.bool_], box: Box) -> Box:
+    """The part of `box` that the True pixels of `mask` span."""
+    spans = (np.flatnonzero(mask.any(axis=1 - axis)) for axis in range(2))
+    return tuple((start + int(span[0]), start + int(span[-1]) + 1) for (start, _), span in zip(box, spans, strict=True))
 
 
 def _count(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

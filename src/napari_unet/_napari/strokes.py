@@ -103,16 +103,14 @@ class Strokes:
                 f"The strokes '{layer.name}' have the shape {tuple(layer.data.shape)} and the image has "
                 f"{label_shape(self._link.image)}: choose other strokes, or press New strokes."
             )
-        self.look()
+        self._catch_up()
         self._check_classes(self.painted(len(model.classes)), model.classes)
 
     def teach(self) -> None:
-        """Let the session learn from the image and its strokes as they are now."""
-        mirror, image = self._mirror, self._link.image
-        if mirror is not None:
-            mirror.sync(self._link.strokes.data)
+        """Let the session learn from the image and its strokes, as `check` found them."""
+        if self._mirror is not None:
             self.share_image()
-            self._sharing.strokes(image, mirror, self._link.complete())
+            self._sharing.strokes(self._link.image, self._mirror, self._link.complete())
 
     def share_image(self) -> str:
         """Make the session know the image; its key."""
@@ -154,6 +152,13 @@ class Strokes:
         self._mirrors.clear()
 
     # ------------------------------------------------------------------ parts
+
+    def _catch_up(self) -> None:
+        """Copy everything that no event told of."""
+        self.look()
+        if self._mirror is not None:
+            self._mirror.sync(self._link.strokes.data)
+        self._dirty, self._regions_dirty = None, False
 
     @property
     def _mirror(self) -> StrokesMirror | None:

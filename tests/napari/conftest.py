@@ -1,0 +1,92 @@
+"""A session that plays back, layers to work on, and a dock; everything here needs napari and Qt."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+if not all(importlib.util.find_spec(name) for name in ("napari", "pytestqt")):
+    collect_ignore_glob = ["test_*.py"]
+
+
+class FakeSession:
+    """Remembers commands, and answers what the test tells it to."""
+
+    def __init__(self):
+        self.commands = []
+        self.events = []
+        self.closed = 0
+
+    def send(self, command):
+        self.commands.append(command)
+
+    def poll(self):
+        events, self.events = self.events, []
+        return events
+
+    def close(self):
+        self.closed += 1
+
+    def sent(self, kind):
+        """Commands of one kind, in order."""
+        return [command for command in self.commands if isinstance(command, kind)]
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def session():
+    return FakeSession()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def viewer():
+    """A viewer without a window, with one image."""
+    from napari.components import ViewerModel
+
+    model = ViewerModel()
+    model.add_image(np.random.default_rng(0).random((40, 60), dtype=np.float32), name="image")
+    return model
+
+
+@pytest.fixture
+def controller(viewer, session, clock):
+    from napari_unet._napari.controller import Controller
+
+    made = Controller(viewer, session, clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def paint_both():
+    """Paints strokes of both classes, as the brush makes them."""
+
+    def paint(layer):
+        layer.brush_size = 3
+        layer.paint((5,) * layer.ndim, 1)
+        layer.paint((15,) * layer.ndim, 2)
+
+    return paint
+
+
+@pytest.fixture
+def painted(controller, paint_both):
+    """The controller with strokes of both classes."""
+    controller.new_strokes()
+    paint_both(controller.link.strokes)
+    controller.tick()
+    return controller

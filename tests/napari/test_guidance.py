@@ -1,0 +1,33 @@
+import pytest
+
+from napari_unet._napari.guidance import Phase, Situation, next_step
+
+READY = {"image": True, "strokes": True, "ready": True}
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [
+        ({}, "Open an image"),
+        ({"image": True}, "New strokes"),
+        (READY, "Paint a few strokes on cell (2) and on background (1), then press Train"),
+        ({**READY, "painted": (0, 9)}, "background (1)"),
+        ({**READY, "painted": (9, 0)}, "cell (2)"),
+        ({**READY, "painted": (9, 9)}, "Press Train"),
+        ({**READY, "painted": (9, 9), "phase": Phase.WAITING, "ready": False}, "Starting the engine"),
+        ({**READY, "painted": (9, 9), "phase": Phase.TRAINING}, "press Stop"),
+        ({**READY, "painted": (9, 9), "phase": Phase.STOPPING}, "model is kept"),
+        ({**READY, "painted": (9, 9), "step": 5}, "Segment image"),
+        ({"image": True, "step": 5}, "Segment image"),
+        ({**READY, "painted": (9, 9), "step": 5, "segmenting": True}, "Cancel"),
+    ],
+)
+def test_says_the_next_step(now, words):
+    assert words in next_step(Situation(**now))
+
+
+def test_names_every_class_that_is_missing():
+    words = next_step(Situation(**READY, classes=("background", "nucleus", "gland"), painted=(3, 0, 0)))
+    assert "nucleus (2)" in words
+    assert "gland (3)" in words
+    assert "background" not in words
