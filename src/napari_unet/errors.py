@@ -25,6 +25,10 @@ class TrainingError(NapariUnetError, RuntimeError):
     """Training cannot go on, for example because the loss is no longer finite."""
 
 
+class PredictionError(NapariUnetError, RuntimeError):
+    """A prediction cannot go on, for example because not even a small tile fits in memory."""
+
+
 class MissingDependencyError(NapariUnetError, ImportError):
     """An optional package is missing or broken; the message holds the line that mends it."""
 

@@ -1,0 +1,56 @@
+"""From logits to what the user gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+
+def to_labels(logits: Tensor) -> npt.NDArray[np.uint8]:
+    """Most probable class of every pixel in the strokes' values: 1 = background, 2, 3, ... = classes.
+
+    Parameters
+    ----------
+    logits : Tensor
+        Shape ``(K, *spatial)``. With K = 1, a logit above 0 (probability above 0.5) is class 2.
+
+    Returns
+    -------
+    ndarray
+        uint8, shape ``(*spatial,)``. Equal logits give the first of the classes.
+    """
+    if len(logits) == 1:
+        found = logits[0] > 0
+    elif len(logits) == 2:
+        found = logits[1] > logits[0]
+    else:
+        found = logits.argmax(0)
+    return found.to(torch.uint8).add_(1).cpu().numpy()
+
+
+def to_probabilities(logits: Tensor) -> npt.NDArray[np.float32]:
+    """Softmax over the classes; with K = 1 the sigmoid, one plane: the probability of the foreground.
+
+    Returns
+    -------
+    ndarray
+        float32, shape ``(K, *spatial)``.
+    """
+    logits = logits.float()
+    found = logits.sigmoid() if len(logits) == 1 else logits.softmax(0)
+    return found.cpu().contiguous().numpy()
+
+
+def smallest_type(largest: int) -> np.dtype[Any]:
+    """Smallest unsigned integer type that holds `largest`.
+
+    Examples
+    --------
+    >>> smallest_type(255), smallest_type(256)
+    (dtype('uint8'), dtype('uint16'))
+    """
+    return np.min_scalar_type(largest)

@@ -1,0 +1,258 @@
+"""Apply a network to an image of any size, tile by tile, with the result of one pass over the mirrored image."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from napari_unet.config import ModelConfig, Output
+from napari_unet.data.normalize import Normalizer, fit_normalizer
+from napari_unet.data.source import ImageSource, Index
+from napari_unet.errors import ImageError
+from napari_unet.events import TileDone, Warned
+from napari_unet.networks.device import choose_device, keep_memory, return_memory
+from napari_unet.networks.geometry import geometry
+from napari_unet.prediction.budget import choose_batch, choose_plan, free_memory
+from napari_unet.prediction.instances import connected
+from napari_unet.prediction.outputs import smallest_type, to_labels, to_probabilities
+from napari_unet.prediction.reader import Batch, Place, TileReader, inner
+from napari_unet.prediction.solver import Solver
+from napari_unet.prediction.tiling import TilePlan, plan_tiles
+
+log = logging.getLogger(__name__)
+
+_CONVERT: dict[str, Callable[[Tensor], npt.NDArray[Any]]] = {
+    "labels": to_labels,
+    "instances": to_labels,
+    "probabilities": to_probabilities,
+}
+_TYPE: dict[str, npt.DTypeLike] = {"labels": np.uint8, "instances": np.uint32, "probabilities": np.float32}
+_FORMAT = {2: torch.channels_last, 3: torch.channels_last_3d}
+
+
+def never() -> bool:
+    """Go on to the end."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One prediction: what is read, where, and who may end it."""
+
+    reader: TileReader
+    plan: TilePlan
+    leads: tuple[tuple[int, ...], ...]
+    should_stop: Callable[[], bool]
+
+    @property
+    def total(self) -> int:
+        return len(self.plan) * len(self.leads)
+
+    def places(self) -> Iterator[Place]:
+        return ((lead, tile) for lead in self.leads for tile in self.plan)
+
+
+class Predictor:
+    """Segments images with a network.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Made by ``build_network(model)``; it is moved to the device, and used as it is at each call, so that it may
+        learn in between.
+    model : ModelConfig
+        What the network is.
+    device : str
+        ``"auto"`` for a GPU if there is one, or ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+    tile : int, optional
+        Edge of a tile in pixels; by default as large as memory allows. The result does not depend on it.
+    memory : int, optional
+        Bytes to work in; by default 2 GB on the CPU, half of what is free on a GPU.
+
+    Examples
+    --------
+    >>> from napari_unet.networks import build_network
+    >>> config = ModelConfig(width=4, depth=2)
+    >>> predictor = Predictor(build_network(config), config, device="cpu")
+    >>> predictor.predict(ImageSource(np.eye(33), "YX", ndim=2)).shape
+    (33, 33)
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        model: ModelConfig,
+        *,
+        device: str = "auto",
+        tile: int | None = None,
+        memory: int | None = None,
+    ) -> None:
+        self.device = choose_device(device)
+        self.model = model
+        self.geometry = geometry(model)
+        moved = network.to(self.device, memory_format=_FORMAT[model.ndim])  # type: ignore[call-overload]
+        self._solver = Solver(moved, self.geometry, self.device)
+        self._tile = tile
+        self._memory_given = memory
+        if self.device.type == "cpu":
+            keep_memory()
+
+    def tiles(
+        self,
+        source: ImageSource,
+        *,
+        output: Output = "labels",
+        normalizer: Normalizer | None = None,
+        leads: Sequence[tuple[int, ...]] | None = None,
+        box: Sequence[slice] | None = None,
+        centre: Sequence[int] | None = None,
+        should_stop: Callable[[], bool] = never,
+    ) -> Iterator[TileDone | Warned]:
+        """Segment an image or a part of it, one tile at a time.
+
+        Parameters
+        ----------
+        source : ImageSource
+            The image.
+        output : {"labels", "probabilities", "instances"}
+            ``labels``: uint8 in the strokes' values, 1 = background, 2, 3, ... = classes. ``probabilities``: float32,
+            one plane per class, but a single one (the foreground's) for a model of one class. ``instances``: uint32;
+            each tile comes with preliminary numbers, and when all tiles of a plane (a volume in 3D) are there it
+            comes once more as a whole with the final ones, 0 and 1..N, no number twice in the image.
+        normalizer : Normalizer, optional
+            Found over the whole image if not given; give it to ask for many views of one image.
+        leads : sequence of tuple of int, optional
+            Positions along the leading axes; by default all.
+        box : sequence of slice, optional
+            Spatial part to segment; only it and its halo are read. Labels and probabilities are those of the whole.
+        centre : sequence of int, optional
+            Tiles near this spatial pixel come first.
+        should_stop : callable
+            Polled before every tile; returning True ends the prediction.
+
+        Returns
+        -------
+        iterator of TileDone and Warned
+            Warned at most twice: when tiles of this network differ from the whole, and, last, when pixels were NaN
+            or infinite.
+
+        Raises
+        ------
+        ImageError
+            When the image has other channels than the model.
+        PredictionError
+            When not even a small tile fits in memory.
+        """
+        self._check(source)
+        work = _Work(
+            TileReader(source, normalizer or fit_normalizer(source, self.model.normalization)),
+            self._plan(source, box, centre),
+            tuple(source.planes() if leads is None else leads),
+            should_stop,
+        )
+        return self._objects(work) if output == "instances" else self._classes(work, output)
+
+    def predict(
+        self,
+        source: ImageSource,
+        *,
+        output: Output = "labels",
+        normalizer: Normalizer | None = None,
+        should_stop: Callable[[], bool] = never,
+    ) -> npt.NDArray[Any]:
+        """Segment a whole image.
+
+        Parameters
+        ----------
+        source, output, normalizer, should_stop
+            As for `tiles`.
+
+        Returns
+        -------
+        ndarray
+            Shape ``source.label_shape``, preceded by the classes for probabilities. Instances come in the smallest
+            unsigned type that holds their number. Where a stop came first it is 0.
+
+        Raises
+        ------
+        ImageError, PredictionError
+            As for `tiles`.
+        """
+        planes = (len(self.model.classes),) if output == "probabilities" else ()
+        result = np.zeros(planes + source.label_shape, _TYPE[output])
+        for event in self.tiles(source, output=output, normalizer=normalizer, should_stop=should_stop):
+            if isinstance(event, TileDone):
+                result[(slice(None),) * len(planes) + event.index] = event.data
+            else:
+                log.warning(event.message)
+        if self.device.type == "cpu":
+            return_memory()
+        return result.astype(smallest_type(int(result.max())), copy=False) if output == "instances" else result
+
+    def _check(self, source: ImageSource) -> None:
+        wanted = self.model.in_channels
+        if source.ndim != self.model.ndim:
+            raise ImageError(f"this model segments in {self.model.ndim}D; give it the image's axes for that")
+        if source.channels != wanted:
+            raise ImageError(
+                f"choose {wanted} of the image's {source.channels} channels; the model learnt from {wanted}"
+            )
+
+    def _plan(self, source: ImageSource, box: Sequence[slice] | None, centre: Sequence[int] | None) -> TilePlan:
+        if self._tile is not None:
+            return plan_tiles(source.spatial, self._tile, self.geometry, box=box, centre=centre)
+        return choose_plan(source, self.model, self.geometry, self.device, self._memory(), box, centre)
+
+    def _memory(self) -> int:
+        return self._memory_given or free_memory(self.device)
+
+    def _classes(self, work: _Work, output: Output) -> Iterator[TileDone | Warned]:
+        """Each tile of each position as soon as it is computed."""
+        if not self.geometry.exact and len(work.plan) > 1:
+            yield Warned("this network looks at a whole image at once, so its tiles differ a little from the whole")
+        size = choose_batch(work.plan, self.model, self.device, self._memory()) if work.total > 1 else 1
+        done = bad = 0
+        with closing(work.reader.ahead(work.places(), size)) as batches:
+            for batch in takewhile(lambda _: not work.should_stop(), batches):
+                bad += batch.nonfinite
+                for index, data in self._solved(work, batch, output):
+                    done += 1
+                    yield TileDone(index, data, done, work.total)
+        if bad:
+            yield Warned(f"{bad} values of the image are NaN or infinite; they were taken as 0")
+
+    def _solved(self, work: _Work, batch: Batch, output: Output) -> Iterator[tuple[Index, npt.NDArray[Any]]]:
+        """Place and result of each tile of a batch, up to a stop."""
+        found = self._solver.solve(work.reader, batch, _CONVERT[output])
+        for (lead, tile), data in zip(batch.places, found, strict=True):
+            if work.should_stop():
+                return
+            yield work.reader.source.label_index(lead, tile.write), data
+
+    def _objects(self, work: _Work) -> Iterator[TileDone | Warned]:
+        """Tiles with preliminary numbers, then each plane as a whole with the final ones."""
+        places, box = work.places(), work.plan.box
+        plane = np.zeros([part.stop - part.start for part in box], np.uint8)
+        count, planes = 0, 0
+        for event in self._classes(work, "labels"):
+            if isinstance(event, Warned) or event.data is None:
+                yield event
+                continue
+            lead, tile = next(places)
+            plane[inner(tile.write, [part.start for part in box])] = event.data
+            total = work.total + len(work.leads)
+            yield TileDone(event.index, connected(event.data, count + 1)[0], event.done + planes, total)
+            if event.done % len(work.plan) == 0:
+                planes += 1
+                objects, found = connected(plane, count + 1)
+                count += found
+                yield TileDone(work.reader.source.label_index(lead, box), objects, event.done + planes, total)

@@ -1,0 +1,82 @@
+"""Tiles as network input, read one batch ahead of the computation."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_unet.data.normalize import Normalizer
+from napari_unet.data.source import ImageSource
+from napari_unet.prediction.tiling import Tile
+
+Place = tuple[tuple[int, ...], Tile]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Tiles that go through the network together.
+
+    Attributes
+    ----------
+    places : list of (lead, Tile)
+        Where they belong.
+    pixels : ndarray
+        float32 network input, shape ``(N, C, *read_shape)``.
+    nonfinite : int
+        Values in the written boxes that are NaN or infinite.
+    """
+
+    places: list[Place]
+    pixels: npt.NDArray[np.float32]
+    nonfinite: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TileReader:
+    """Reads and normalises tiles of an image."""
+
+    source: ImageSource
+    normalizer: Normalizer
+
+    def __call__(self, places: list[Place]) -> Batch:
+        """Read tiles of one size."""
+        blocks = [self.source.read_mirrored(lead, tile.start, tile.stop) for lead, tile in places]
+        bad = sum(_count_nonfinite(block, tile) for block, (_, tile) in zip(blocks, places, strict=True))
+        return Batch(places, np.stack([self.normalizer(block) for block in blocks]), bad)
+
+    def ahead(self, places: Iterable[Place], size: int) -> Generator[Batch, None, None]:
+        """Batches of `size` tiles; the next one is read in a thread while the caller computes."""
+        groups = _groups(places, size)
+        with ThreadPoolExecutor(1) as pool:
+            waiting: deque[Future[Batch]] = deque()
+            for group in groups:
+                waiting.append(pool.submit(self, group))
+                if len(waiting) > 1:
+                    yield waiting.popleft().result()
+            if waiting:
+                yield waiting.popleft().result()
+
+
+def _groups(places: Iterable[Place], size: int) -> Iterator[list[Place]]:
+    """Lists of at most `size` places in a row."""
+    rest = iter(places)
+    while group := list(islice(rest, size)):
+        yield group
+
+
+def _count_nonfinite(block: npt.NDArray[np.generic], tile: Tile) -> int:
+    """NaN and infinite values of the written part of a block ``(C, *read_shape)``."""
+    if block.dtype.kind != "f":
+        return 0
+    return int(np.count_nonzero(~np.isfinite(block[(slice(None), *inner(tile.write, tile.start))])))
+
+
+def inner(write: Sequence[slice], start: Sequence[int]) -> tuple[slice, ...]:
+    """A box of the image, counted from `start`."""
+    return tuple(slice(part.start - a, part.stop - a) for part, a in zip(write, start, strict=True))

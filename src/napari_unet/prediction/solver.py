@@ -1,0 +1,117 @@
+"""Batches of tiles through the network; what does not fit in memory is cut smaller, with the same result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import inf
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from napari_unet.errors import PredictionError
+from napari_unet.networks.geometry import Geometry
+from napari_unet.prediction.reader import Batch, TileReader, inner
+from napari_unet.prediction.tiling import Tile, plan_tiles
+
+Convert = Callable[[Tensor], npt.NDArray[Any]]
+#: An edge that is not halved any more.
+SMALLEST = 16
+_FORMAT = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
+class Solver:
+    """Runs a network on batches, and remembers how much was too much for the memory.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Already on `device`.
+    geometry : Geometry
+        Of the network.
+    device : torch.device
+        Where it computes.
+    """
+
+    def __init__(self, network: nn.Module, geometry: Geometry, device: torch.device) -> None:
+        self.network = network
+        self.geometry = geometry
+        self.device = device
+        self._too_many = inf
+
+    def solve(self, reader: TileReader, batch: Batch, convert: Convert) -> list[npt.NDArray[Any]]:
+        """What `convert` makes of the logits ``(K, *tile)`` of each tile of a batch.
+
+        Raises
+        ------
+        PredictionError
+            When a single small tile does not fit in memory.
+        """
+        found = self._attempt(batch, convert) if batch.pixels.size < self._too_many else None
+        if found is not None:
+            return found
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return [self._one(reader, batch, i, convert) for i in range(len(batch.places))]
+
+    def _attempt(self, batch: Batch, convert: Convert) -> list[npt.NDArray[Any]] | None:
+        """All tiles at once; None when they do not fit in memory."""
+        try:
+            logits = self._forward(batch.pixels)
+            cropped = [y[(slice(None), *tile.crop)] for y, (_, tile) in zip(logits, batch.places, strict=True)]
+            return [convert(y) for y in cropped]
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            _raise_unless_memory(error)
+        self._too_many = batch.pixels.size
+        return None
+
+    def _forward(self, pixels: npt.NDArray[np.float32]) -> Tensor:
+        with torch.inference_mode(), evaluating(self.network):
+            x = torch.from_numpy(pixels).to(self.device)
+            logits: Tensor = self.network(x.contiguous(memory_format=_FORMAT[x.ndim]))
+            return logits
+
+    def _one(self, reader: TileReader, batch: Batch, i: int, convert: Convert) -> npt.NDArray[Any]:
+        """One tile of a batch by itself, or in pieces where it was alone already."""
+        lead, tile = batch.places[i]
+        if len(batch.places) > 1:
+            return self.solve(reader, Batch([(lead, tile)], batch.pixels[i : i + 1]), convert)[0]
+        return self._in_pieces(reader, lead, tile, convert)
+
+    def _in_pieces(self, reader: TileReader, lead: tuple[int, ...], tile: Tile, convert: Convert) -> npt.NDArray[Any]:
+        """A tile from tiles of half its edge."""
+        edge = max(tile.shape) // 2
+        if edge < SMALLEST:
+            raise PredictionError("free some memory or take a smaller network: not even a small tile fits in memory")
+        whole: npt.NDArray[Any] | None = None
+        for piece in plan_tiles(reader.source.spatial, edge, self.geometry, box=tile.write):
+            data = self.solve(reader, reader([(lead, piece)]), convert)[0]
+            if whole is None:
+                whole = np.empty(data.shape[: data.ndim - len(tile.shape)] + tile.shape, data.dtype)
+            where: tuple[Any, ...] = (..., *inner(piece.write, [part.start for part in tile.write]))
+            whole[where] = data
+        assert whole is not None  # a tile is never empty
+        return whole
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Inference behaviour of all modules, and afterwards what each of them was in."""
+    learning = [module for module in network.modules() if module.training]
+    for module in learning:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in learning:
+            module.training = True
+
+
+def _raise_unless_memory(error: Exception) -> None:
+    """Torch reports a full GPU with a class of its own, a full CPU with a sentence."""
+    told = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
+    if not told:
+        raise error
