@@ -45,8 +45,9 @@ def test_channels_and_classes(member, make):
 def test_gradients_reach_every_parameter(any_config, make):
     network = make(any_config).double().train()
     size = _legal(any_config, 8)
-    outputs = network(torch.rand(2, 1, *size, dtype=torch.double))
-    (outputs * torch.rand_like(outputs)).sum().backward()
+    image = torch.rand(2, 1, *size, dtype=torch.double)
+    outputs = network.forward_deep(image) if any_config.deep_supervision else [network(image)]
+    sum((output * torch.rand_like(output)).sum() for output in outputs).backward()
     without = [name for name, values in network.named_parameters() if values.grad is None or not values.grad.any()]
     assert without == []
 
@@ -62,6 +63,17 @@ def test_dropout_acts_in_training_only():
     image = torch.rand(1, 1, 16, 16)
     assert not torch.equal(network(image), network(image))
     assert torch.equal(network.eval()(image), network(image))
+
+
+@pytest.mark.parametrize("architecture", ["unetpp", "unet3plus"])
+def test_deep_outputs_are_full_size_and_the_main_one_is_first(architecture):
+    torch.manual_seed(0)
+    config = ModelConfig(architecture=architecture, width=2, depth=3, deep_supervision=True)
+    network, image = build_network(config).eval(), torch.rand(1, 1, 21, 30)
+    outputs = network.forward_deep(image)
+    assert {tuple(output.shape) for output in outputs} == {(1, 2, 21, 30)}
+    assert len(outputs) == {"unetpp": 3, "unet3plus": 4}[architecture]
+    assert torch.equal(outputs[0], network(image))
 
 
 def test_input_is_not_changed(any_config, make):

@@ -1,6 +1,9 @@
 """Numbers that the publications and their reference implementations state."""
 
+import pytest
+import torch
 from torch import nn
+from torch.nn import functional
 
 from napari_unet.config import ModelConfig
 from napari_unet.networks import build_network
@@ -25,6 +28,47 @@ def test_ronneberger_parameters():
     threes = [*down, (1024, 1024), *up, *((b, b) for _, b in up)]
     expected = sum(9 * a * b + b for a, b in threes) + sum(4 * a * b + b for a, b in up) + 64 * 2 + 2
     assert count(RONNEBERGER) == expected == 31_030_658
+
+
+def test_unetpp_parameters():
+    """Table 3 of Zhou et al. 2018: 9.04 million."""
+    config = ModelConfig(architecture="unetpp", width=32, norm="none", in_channels=3, classes=("cell",))
+    assert round(count(config) / 1e6, 2) == 9.04
+
+
+def test_unet3plus_parameters():
+    """Table 1 of Huang et al. 2020: 26.97 million, there with a bias before each batch norm, which changes nothing."""
+    config = ModelConfig(architecture="unet3plus", width=64, in_channels=3, classes=("cell",))
+    biases = sum(node.channels for node in plan(config).nodes if node.op == "norm")
+    assert round((count(config) + biases) / 1e6, 2) == 26.97
+
+
+def test_unet3plus_fuses_320_channels():
+    nodes = {node.name: node for node in plan(ModelConfig(architecture="unet3plus", width=64)).nodes}
+    assert {nodes[f"decoder.{i}.join"].channels for i in range(4)} == {320}
+    assert {nodes[f"decoder.{i}.from{k}.conv0"].channels for i in range(4) for k in range(5)} == {64}
+
+
+def test_fcn_is_vgg16():
+    """Convolutions of VGG-16 (torchvision: 14,714,688), 134 million in table 1 of Long et al. 2015."""
+    classes = tuple(f"class {i}" for i in range(21))
+    config = ModelConfig(architecture="fcn8s", width=64, norm="none", in_channels=3, classes=classes)
+    graph = plan(config)
+    features = sum(parameters(graph, node) for node in graph.nodes if node.name.startswith("encoder"))
+    assert features == 14_714_688
+    assert round(count(config) / 1e6) == 134
+
+
+@pytest.mark.parametrize("architecture", ["fcn8s", "fcn16s", "fcn32s"])
+def test_fcn_begins_as_bilinear_interpolation(architecture):
+    network = build_network(ModelConfig(architecture=architecture, width=1)).eval()
+    for layer in network.up.children():
+        scores = torch.rand(1, 2, 5, 6)
+        factor = layer.stride[0]
+        expected = functional.interpolate(scores, scale_factor=factor, mode="bilinear")[
+            ..., factor:-factor, factor:-factor
+        ]
+        torch.testing.assert_close(layer(scores)[..., factor:-factor, factor:-factor], expected)
 
 
 def test_counted_parameters_are_the_built_ones(any_config):

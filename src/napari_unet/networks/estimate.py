@@ -111,7 +111,8 @@ def _inference_peak(graph: Graph, moves: Sequence[Move], sizes: Sequence[int]) -
     alive, peak = sizes[0], 0
     for move in moves:
         alive += 0 if _in_place(graph, move) else sizes[move.index]
-        peak = max(peak, alive)
+        # Convolutions work on a reordered copy of their weights.
+        peak = max(peak, alive + parameters(graph, graph.nodes[move.index]))
         alive -= sum(sizes[i] for i in move.forget if i and not _in_place(graph, move))
     return FLOAT * peak
 
@@ -143,7 +144,7 @@ class _Tape:
 
 
 def _training_peak(graph: Graph, moves: Sequence[Move], sizes: Sequence[int]) -> int:
-    """Bytes alive at the worst moment of the backward pass: saved values, and gradients on their way."""
+    """Bytes alive at the worst moment of the backward pass: saved values, gradients on their way, reordered weights."""
     tape = _Tape()
     for move in moves:
         tape.record(graph, move)
@@ -154,7 +155,7 @@ def _training_peak(graph: Graph, moves: Sequence[Move], sizes: Sequence[int]) ->
     for move in reversed(moves):
         node = graph.nodes[move.index]
         sources = [i for i in node.inputs if i]
-        fresh = sum(sizes[i] for i in sources)
+        fresh = sum(sizes[i] for i in sources) + 2 * parameters(graph, node)
         peak = max(peak, alive + FLOAT * (sum(gradients.values()) + fresh))
         gradients.pop(move.index)
         gradients.update({i: sizes[i] for i in sources})

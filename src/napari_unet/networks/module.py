@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_unet.networks.graph import Graph, Move, Node, schedule
+from napari_unet.networks.graph import Axes, Graph, Move, Node, schedule
 
 _CONV: dict[int, Callable[..., nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
 _TRANSPOSE: dict[int, Callable[..., nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
@@ -148,8 +148,22 @@ def _initialise(layer: nn.Module, node: Node, before: int) -> None:
     for name, values in layer.named_parameters():
         if name == "bias":
             nn.init.zeros_(values)
+        elif node.op == "transpose" and node.kernel != node.step:
+            _bilinear(values, node.step)
         else:
             nn.init.normal_(values, std=math.sqrt(2 / reads))
+
+
+@torch.no_grad()
+def _bilinear(values: Tensor, step: Axes) -> None:
+    """Interpolate each channel linearly (Long et al. 2015)."""
+    kernel = torch.ones(())
+    for size, factor in zip(values.shape[2:], step, strict=True):
+        offsets = (torch.arange(size) - (size - 1) / 2).abs()
+        kernel = kernel[..., None] * (1 - offsets / factor if factor > 1 else torch.ones(1))
+    values.zero_()
+    for channel in range(len(values)):
+        values[channel, channel] = kernel
 
 
 def _attach(root: nn.Module, name: str, layer: nn.Module) -> None:

@@ -8,11 +8,21 @@ from math import prod
 
 from napari_unet.config import ModelConfig
 from napari_unet.errors import ConfigError
+from napari_unet.networks.fcn import fcn
 from napari_unet.networks.graph import Graph, Node
 from napari_unet.networks.unet import unet
+from napari_unet.networks.unet3plus import unet3plus
+from napari_unet.networks.unetpp import unetpp
 
 MAX_PARAMETERS = 2_000_000_000
-MEMBERS: dict[str, Callable[[ModelConfig], Graph]] = {"unet": unet}
+MEMBERS: dict[str, Callable[[ModelConfig], Graph]] = {
+    "unet": unet,
+    "unetpp": unetpp,
+    "unet3plus": unet3plus,
+    "fcn8s": fcn,
+    "fcn16s": fcn,
+    "fcn32s": fcn,
+}
 DEEP = ("unetpp", "unet3plus")
 
 
@@ -49,5 +59,9 @@ def _check(config: ModelConfig) -> None:
         raise ConfigError(f"choose architecture {', '.join(MEMBERS)}; '{config.architecture}' cannot be built here")
     if config.deep_supervision and config.architecture not in DEEP:
         raise ConfigError(f"switch deep_supervision off or choose {' or '.join(DEEP)}; {config.architecture} has none")
+    if config.block == "residual" and config.architecture.startswith("fcn"):
+        raise ConfigError(
+            f"choose another block than 'residual'; {config.architecture} is built of single convolutions"
+        )
     if config.encoder and config.architecture.startswith("fcn"):
         raise ConfigError(f"remove the encoder; {config.architecture} has its own")
