@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Axes = tuple[int, ...]
@@ -194,3 +194,18 @@ def _moves(graph: Graph, order: list[int], readers: dict[int, list[int]], kept: 
 
 def _divide(scale: Axes, step: Axes) -> Axes:
     return tuple(s // f for s, f in zip(scale, step, strict=True))
+
+
+def select(graph: Graph, outputs: Sequence[int], skip: frozenset[int] = frozenset()) -> Graph:
+    """Take the part of a graph that `outputs` need, with each layer in `skip` replaced by what it reads.
+
+    Names are kept, so that a state dict of the whole graph holds the weights of the part.
+    """
+    part = Graph(graph.nodes[0].channels, graph.ndim, valid=graph.valid, norm=graph.norm_kind)
+    places = {0: 0}
+    for move in schedule(graph, outputs):
+        node = graph.nodes[move.index]
+        inputs = tuple(places[i] for i in node.inputs)
+        places[move.index] = inputs[0] if move.index in skip else part._add(replace(node, inputs=inputs))
+    part.outputs = [places[i] for i in outputs]
+    return part

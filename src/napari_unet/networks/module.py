@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +56,15 @@ class Network(nn.Module):
             Shape ``(N, K, *spatial)``, one channel per class; smaller by the margin without padding.
         """
         return self._outputs(x, self._main, self.graph.outputs[:1])[0]
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training; layers whose parameters are all frozen keep their statistics."""
+        super().train(mode)
+        for layer in self._layers:
+            own = [] if layer is None else list(layer.parameters())
+            if layer is not None and own and not any(values.requires_grad for values in own):
+                layer.eval()
+        return self
 
     def _outputs(self, x: Tensor, moves: Sequence[Move], wanted: Sequence[int]) -> list[Tensor]:
         """Logits at `wanted`, cropped back to the size of the input."""
