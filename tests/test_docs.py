@@ -1,0 +1,82 @@
+"""What README and docs tell people to type works as written."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_unet.cli.main import main
+from napari_unet.data.simulate import paint_strokes
+from napari_unet.data.synthetic import touching_cells
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+IMPATIENT = {"seconds=60": "steps=2", "--seconds 60": "--steps 2 --width 4 --depth 2"}
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    found = [text for kind, text in BLOCK.findall(page.read_text(encoding="utf-8")) if kind == language]
+    return [_hurried(text) for text in found]
+
+
+def _hurried(text: str) -> str:
+    for slow, fast in IMPATIENT.items():
+        text = text.replace(slow, fast)
+    return text
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    cells = touching_cells((64, 72), seed=3, diameter=16)
+    tifffile.imwrite(tmp_path / "image.tif", cells.image)
+    tifffile.imwrite(tmp_path / "other.tif", cells.image)
+    tifffile.imwrite(tmp_path / "strokes.tif", paint_strokes(cells.labels, seed=3, fraction=0.05))
+    tifffile.imwrite(tmp_path / "truth.tif", cells.labels)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_snippets_run(page: Path, folder: Path):
+    names = {name: tifffile.imread(folder / f"{name}.tif") for name in ("image", "strokes")}
+    for snippet in blocks(page, "python"):
+        exec(compile(snippet, str(page), "exec"), names)
+    if page.name == "README.md":
+        assert names["labels"].shape == names["image"].shape
+        assert (folder / "cells.unet").exists()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_command_lines_run(page: Path, folder: Path):
+    for line in "\n".join(blocks(page, "")).splitlines():
+        words = shlex.split(line, comments=True)
+        if words[:1] == ["napari-unet"] and words[1] != "demo":
+            assert main(words[1:]) == 0, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!http)([^)#]+)", text):
+        assert (page.parent / target).exists(), target
+    for image in re.findall(r"raw\.githubusercontent\.com/napari-unet/napari-unet/main/([^)\s]+)", text):
+        assert (ROOT / image).exists(), image
+
+
+def test_the_model_of_the_readme_is_the_same_from_python_and_the_command_line(folder: Path):
+    import napari_unet as nu
+
+    image, strokes = (np.asarray(tifffile.imread(folder / f"{name}.tif")) for name in ("image", "strokes"))
+    config = nu.ModelConfig(width=4, depth=2)
+    training = nu.TrainConfig(steps=3, device="cpu")
+    model = nu.fit(image, strokes, model=config, training=training)
+    options = ["--steps", "3", "--device", "cpu", "--width", "4", "--depth", "2"]
+    assert main(["train", "image.tif", "--strokes", "strokes.tif", "--model", "same.unet", *options]) == 0
+    assert main(["predict", "--model", "same.unet", "image.tif", "out.tif"]) == 0
+    np.testing.assert_array_equal(tifffile.imread(folder / "out.tif"), model.predict(image))
