@@ -13,8 +13,8 @@ Task = Literal["semantic", "instances"]
 Output = Literal["labels", "probabilities", "instances"]
 Spacing = tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...]
 
-#: Colour-blind-safe class colours (Okabe and Ito 2008), background first.
-CLASS_COLORS = ("#999999", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+#: Colour-blind-safe class colours (Okabe and Ito 2008), background first: none is grey, as most images are.
+CLASS_COLORS = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#0072B2", "#D55E00", "#999999")
 
 ADVANCED: dict[str, Any] = {"advanced": True}
 

@@ -209,7 +209,7 @@ def test_a_complaint_goes_when_the_user_paints(controller):
 def test_what_the_session_refuses_is_said_and_training_is_off(painted, session):
     painted.train()
     said = []
-    painted.complained.connect(said.append)
+    painted.board.complained.connect(said.append)
     answer(painted, session, Failed("use smaller patches."))
     assert said == ["use smaller patches."]
     assert painted.state.phase is Phase.IDLE
@@ -364,7 +364,7 @@ def test_other_pixels_are_shared_anew(trained, session):
 def test_an_image_for_another_model_is_refused(trained, viewer, session):
     trained.choose_image(viewer.add_image(np.zeros((20, 30, 3), np.uint8), rgb=True))
     trained.segment()
-    assert "reads 1 channels and this image has 3" in trained.state.message
+    assert "reads 1 channel(s) and this image has 3" in trained.state.message
     assert not session.sent(do.PredictImage)
 
 

@@ -23,11 +23,23 @@ READY = {"image": True, "strokes": True, "ready": True}
     ],
 )
 def test_says_the_next_step(now, words):
-    assert words in next_step(Situation(**now))
+    assert words in next_step(Situation(**now)).words
 
 
 def test_names_every_class_that_is_missing():
-    words = next_step(Situation(**READY, classes=("background", "nucleus", "gland"), painted=(3, 0, 0)))
+    words = next_step(Situation(**READY, classes=("background", "nucleus", "gland"), painted=(3, 0, 0))).words
     assert "nucleus (2)" in words
     assert "gland (3)" in words
     assert "background" not in words
+
+
+@pytest.mark.parametrize(
+    ("now", "button"),
+    [
+        ({"image": True}, "new_strokes"),
+        ({**READY, "painted": (9, 9)}, "train"),
+        ({"image": True, "step": 3}, "segment"),
+    ],
+)
+def test_points_at_the_button(now, button):
+    assert next_step(Situation(**now)).button == button

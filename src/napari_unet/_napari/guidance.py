@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal, NamedTuple
+
+Button = Literal["none", "new_strokes", "train", "segment"]
 
 
 class Phase(Enum):
@@ -42,25 +45,34 @@ class Situation:
     step: int = 0
 
 
-def next_step(now: Situation) -> str:
-    """One plain sentence or two.
+class Advice(NamedTuple):
+    """What to do next: in words, and by which button."""
+
+    words: str
+    button: Button = "none"
+
+
+def next_step(now: Situation) -> Advice:
+    """One plain sentence or two, and the button they speak of.
 
     Examples
     --------
-    >>> next_step(Situation(image=True, strokes=True))
+    >>> next_step(Situation(image=True, strokes=True)).words
     'Paint a few strokes on cell (2) and on background (1), then press Train.'
     """
     if not now.image:
-        return "Open an image: drop a file on the window, or choose File > Open Sample > napari-unet."
+        return Advice("Open an image: drop a file on the window, or choose File > Open Sample > U-Net segmentation.")
     if now.segmenting:
-        return "Segmenting the whole image. You can go on painting, or press Cancel: finished tiles stay."
+        return Advice("Segmenting the whole image. You can go on painting, or press Cancel: finished tiles stay.")
     if now.phase is not Phase.IDLE:
-        return _while_training(now)
+        return Advice(_while_training(now))
     if now.strokes and not all(now.painted):
-        return _what_to_paint(now)
+        return Advice(_what_to_paint(now))
     if now.step:
         return _after_training(now)
-    return "Press Train." if now.strokes else "Press New strokes to get a layer to paint on."
+    if now.strokes:
+        return Advice("Press Train.", "train")
+    return Advice("Press New strokes to get a layer to paint on.", "new_strokes")
 
 
 def _while_training(now: Situation) -> str:
@@ -73,17 +85,17 @@ def _while_training(now: Situation) -> str:
     return "Learning. Paint where the prediction is wrong; press Stop when it looks right."
 
 
-def _after_training(now: Situation) -> str:
+def _after_training(now: Situation) -> Advice:
     if not now.strokes:
-        return "Press Segment image to use this model, or New strokes to teach it more."
-    return "Looks right? Press Segment image, then Save model. If not, paint where it is wrong and press Train."
+        return Advice("Press Segment image to use this model, or New strokes to teach it more.", "segment")
+    words = "Looks right? Press Segment image, then Save model. If not, paint where it is wrong and press Train."
+    return Advice(words, "segment")
 
 
 def _what_to_paint(now: Situation) -> str:
     missing = [f"{name} ({value})" for value, name in enumerate(now.classes, start=1) if not now.painted[value - 1]]
     if len(missing) == len(now.classes):
-        wanted = [*missing[1:], missing[0]]
-        return f"Paint a few strokes on {_list(wanted)}, then press Train."
+        return f"Paint a few strokes on {_list([*missing[1:], missing[0]])}, then press Train."
     return f"Now paint a little {_list(missing)}, then press Train."
 
 

@@ -65,7 +65,7 @@ class StrokesMirror:
 
     def _copy_plane(self, data: Any, lead: tuple[int, ...], box: Box) -> Box | None:
         """Copy a part of one plane; planes that nobody painted on are not even read from shared memory."""
-        place = (*lead, *slices(box))
+        place: tuple[int | slice, ...] = (*lead, *slices(box))
         new = np.asarray(data[place])
         if lead not in self._used and not new.any():
             return None

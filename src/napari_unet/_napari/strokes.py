@@ -129,7 +129,6 @@ class Strokes:
         mask = np.asarray(pixels(layer))
         strokes = _from_objects(mask) if objects else _from_classes(mask, len(model.classes))
         self._link.new_strokes(model, strokes)
-        self.look()
 
     # ------------------------------------------------------------------ ending
 

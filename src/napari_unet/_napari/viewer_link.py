@@ -47,6 +47,7 @@ class ViewerLink:
     pixels_changed = Signal()  #: the image has other pixels
     regions_changed = Signal()
     view_changed = Signal()
+    picked = Signal(int)  #: another value of the strokes is painted now
 
     def __init__(self, viewer: Any) -> None:
         # napari hands plugins a proxy without private names; prediction_layer needs one of them
@@ -94,6 +95,7 @@ class ViewerLink:
             self._connect("strokes", layer.events.paint, self._on_paint)
             self._connect("strokes", layer.events.data, self._on_strokes_replaced)
             self._connect("strokes", layer.events.set_data, self._on_strokes_redrawn)
+            self._connect("strokes", layer.events.selected_label, self._on_selected_label)
         self.roles_changed.emit()
 
     def new_strokes(self, model: ModelConfig, data: npt.NDArray[Any] | None = None) -> Any:
@@ -255,6 +257,9 @@ class ViewerLink:
 
     def _on_strokes_redrawn(self) -> None:
         self.painted.emit(self._plane())
+
+    def _on_selected_label(self) -> None:
+        self.picked.emit(int(self.strokes.selected_label))
 
     def _on_regions(self) -> None:
         self.regions_changed.emit()

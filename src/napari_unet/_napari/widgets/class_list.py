@@ -83,7 +83,9 @@ class ClassList(QWidget):
     def select(self, value: int) -> None:
         """Mark the class that is painted."""
         self._table.blockSignals(True)
-        self._table.selectRow(value - 1)
+        self._table.clearSelection()
+        if 0 < value <= self._table.rowCount():
+            self._table.selectRow(value - 1)
         self._table.blockSignals(False)
 
     # ------------------------------------------------------------------ building

@@ -10,8 +10,10 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
+from napari_unet._napari.board import State
 from napari_unet._napari.client import Session
-from napari_unet._napari.controller import Controller, State
+from napari_unet._napari.controller import Controller
+from napari_unet._napari.guidance import Button
 from napari_unet._napari.widgets.sections import LayersSection, ModelSection, SegmentSection, TrainSection
 from napari_unet._napari.widgets.status_line import StatusLine
 from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
@@ -19,6 +21,7 @@ from napari_unet.events import Step
 from napari_unet.session.process import ProcessSession
 
 TICK_MILLISECONDS = 50
+_NEXT = "QPushButton { background-color: #0072B2; color: white; font-weight: bold; }"
 
 
 class UNetWidget(QWidget):
@@ -91,11 +94,11 @@ class UNetWidget(QWidget):
 
     def _listen_to_controller(self) -> None:
         controller, link = self.controller, self.controller.link
-        controller.changed.connect(self._on_state)
-        controller.stepped.connect(self._on_step)
-        controller.training_began.connect(self._on_training_began)
-        controller.model_changed.connect(self._show_model)
-        controller.complained.connect(show_error)
+        controller.board.changed.connect(self._on_state)
+        controller.board.complained.connect(show_error)
+        controller.answers.stepped.connect(self._on_step)
+        controller.answers.loaded.connect(self._show_model)
+        link.picked.connect(self.layers.classes.select)
         for signal in (link.layers_changed, link.roles_changed):
             signal.connect(self._show_layers)
 
@@ -103,33 +106,35 @@ class UNetWidget(QWidget):
         controller, layers, training = self.controller, self.layers, self.training
         layers.image.chosen.connect(controller.choose_image)
         layers.strokes.chosen.connect(controller.choose_strokes)
-        layers.new_strokes.clicked.connect(controller.new_strokes)
+        layers.new_strokes.clicked.connect(partial(_call, controller.new_strokes))
         layers.classes.picked.connect(controller.pick_class)
         layers.classes.valueChanged.connect(self._on_classes)
         layers.menu.aboutToShow.connect(self._fill_menu)
-        training.toggle.clicked.connect(controller.toggle)
-        training.again.clicked.connect(controller.start_again)
+        training.toggle.clicked.connect(partial(_call, controller.toggle))
+        training.again.clicked.connect(partial(_call, controller.start_again))
         training.budget.valueChanged.connect(self._on_training_settings)
         training.settings.valueChanged.connect(self._on_training_settings)
         training.network.valueChanged.connect(self._on_network_settings)
-        self.segmenting.start.clicked.connect(controller.segment)
-        self.segmenting.cancel.clicked.connect(controller.cancel)
+        self.segmenting.start.clicked.connect(partial(_call, controller.segment))
+        self.segmenting.cancel.clicked.connect(partial(_call, controller.cancel))
         self.segmenting.settings.valueChanged.connect(self._on_segmentation_settings)
         self.model.save.connect(controller.save)
         self.model.load.connect(controller.load)
         for part in (layers.classes, training.settings, training.network, self.segmenting.settings):
-            part.refused.connect(controller.complain)
+            part.refused.connect(controller.board.complain)
 
     def _fill_menu(self) -> None:
         """Offer complete regions, and each labels layer as a mask, by its two possible meanings."""
         menu, controller = self.layers.menu, self.controller
         menu.clear()
-        menu.addAction("Draw a complete region (all unpainted in it is background)", controller.new_regions)
+        menu.addAction(
+            "Draw a complete region (all unpainted in it is background)", partial(_call, controller.new_regions)
+        )
         for layer in controller.link.labels:
             if layer is not controller.link.strokes:
                 for objects, meaning in ((True, "objects"), (False, "classes")):
                     text = f"Import '{layer.name}' as mask of {meaning} (0 = background)"
-                    menu.addAction(text, partial(controller.import_mask, layer, objects=objects))
+                    menu.addAction(text, partial(_call, partial(controller.import_mask, layer, objects=objects)))
 
     # ------------------------------------------------------------------ showing
 
@@ -147,13 +152,25 @@ class UNetWidget(QWidget):
         self.training.show_phase(state.phase)
         self.segmenting.show_progress(state.progress)
         self.layers.classes.show_painted(state.painted)
+        self.training.again.setEnabled(state.step > 0)
+        self.segmenting.start.setEnabled(state.step > 0)
+        self.model.save_button.setEnabled(state.step > 0)
+        self._point_at(state.button)
+
+    def _point_at(self, button: Button) -> None:
+        """Colour the button that comes next."""
+        buttons = {
+            "new_strokes": self.layers.new_strokes,
+            "train": self.training.toggle,
+            "segment": self.segmenting.start,
+        }
+        for name, widget in buttons.items():
+            style = _NEXT if name == button else ""
+            if widget.styleSheet() != style:
+                widget.setStyleSheet(style)
 
     def _on_step(self, step: Step) -> None:
         self.training.curve.add(step.step, step.loss)
-
-    def _on_training_began(self) -> None:
-        if not self.controller.state.step:
-            self.training.curve.clear()
 
     # ------------------------------------------------------------------ the user's settings
 
@@ -181,5 +198,5 @@ def _line() -> QFrame:
 
 
 def _call(action: Any, *_: object) -> None:
-    """Qt hands its own arguments to slots."""
+    """Do it without the arguments that Qt hands to slots."""
     action()

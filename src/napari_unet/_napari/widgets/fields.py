@@ -67,9 +67,14 @@ class Field:
             self._input.enabled = value is not None
         with self._input.changed.blocked():
             if value is not None:
-                self._input.value = value
+                self._input.value = self._showable(value)
         self._given, self._shown = value, self._input.value
         self.changed.emit()
+
+    def _showable(self, value: Any) -> Any:
+        """The nearest value that the input takes."""
+        low, high = getattr(self._input, "min", value), getattr(self._input, "max", value)
+        return min(max(value, low), high) if low is not None else value
 
     def _build(self, tooltip: str) -> QWidget:
         self._input.native.setToolTip(tooltip)

@@ -28,4 +28,6 @@ class StatusLine(QLabel):
     def show_message(self, message: str, *, failed: bool) -> None:
         """Show a sentence."""
         self.setText(message)
-        self.setStyleSheet(_STYLE.format(color=_ALARM if failed else _CALM, weight="bold" if failed else "normal"))
+        style = _STYLE.format(color=_ALARM if failed else _CALM, weight="bold" if failed else "normal")
+        if self.styleSheet() != style:
+            self.setStyleSheet(style)

@@ -1,0 +1,154 @@
+"""What the session reports, put on the board, into the layers and into the clockwork of the live view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from psygnal import Signal
+
+from napari_unet._napari.board import Board
+from napari_unet._napari.guidance import Phase
+from napari_unet._napari.live_view import LiveView
+from napari_unet._napari.model_in_use import ModelInUse, check_fit
+from napari_unet._napari.segmenting import Segmenting
+from napari_unet._napari.viewer_link import ViewerLink
+from napari_unet.config import ModelConfig
+from napari_unet.errors import NapariUnetError
+from napari_unet.events import Event, Finished, Saved, Started, Step, Warned
+from napari_unet.session.messages import Failed, ModelChanged, PredictionDone, Ready, Tile, WorkerDied
+
+
+class Answers:
+    """Takes events, one after the other.
+
+    Parameters
+    ----------
+    board : Board
+    link : ViewerLink
+    live : LiveView
+    segmenting : Segmenting
+    model : ModelInUse
+    clock : callable
+        Seconds that only grow.
+
+    Attributes
+    ----------
+    opening : str
+        The file that the user wants to load; "" when none.
+    saving : bool
+        Whether a file is being written.
+    dead : str
+        Why the session cannot run; "" when it can.
+    """
+
+    stepped = Signal(Step)
+    loaded = Signal(ModelConfig)  #: a file brought other settings
+
+    def __init__(
+        self,
+        board: Board,
+        link: ViewerLink,
+        live: LiveView,
+        segmenting: Segmenting,
+        model: ModelInUse,
+        clock: Callable[[], float],
+    ) -> None:
+        self._board, self._link, self._live, self._clock = board, link, live, clock
+        self._segmenting, self._model = segmenting, model
+        self.opening = ""
+        self.saving = False
+        self.dead = ""
+
+    def take(self, event: Event, purpose: str) -> None:
+        """Do what `event` means; `purpose` is what it answers: "view", "image" or ""."""
+        match event:
+            case Tile():
+                self._on_tile(event, purpose)
+            case Step():
+                self._on_step(event)
+            case PredictionDone():
+                self._on_done(purpose)
+            case Failed():
+                self._on_failed(event, purpose)
+            case ModelChanged():
+                self._on_model(event)
+            case WorkerDied():
+                self._on_death(event)
+            case _:
+                self._on_news(event)
+
+    def _on_news(self, event: Event) -> None:
+        """What needs no more than a line."""
+        match event:
+            case Ready():
+                self._board.set(ready=True, device=event.device)
+            case Started():
+                self._board.set(phase=Phase.TRAINING, ready=True)
+            case Finished():
+                self._board.set(phase=Phase.IDLE, step=event.step)
+                self._live.learnt()
+            case Saved():
+                self.saving = False
+                self._board.say(f"Saved to {event.path}")
+            case Warned():
+                self._board.say(event.message)
+
+    def _on_step(self, event: Step) -> None:
+        phase = self._board.state.phase
+        self._board.set(step=event.step, phase=Phase.TRAINING if phase is Phase.IDLE else phase)
+        self._live.learnt()
+        self.stepped.emit(event)
+
+    def _on_tile(self, tile: Tile, purpose: str) -> None:
+        if purpose == "image":
+            self._segmenting.take(tile)
+        elif tile.data is not None:
+            self._link.write_tile(tile.index, tile.data)
+
+    def _on_done(self, purpose: str) -> None:
+        if purpose == "view":
+            self._live.answered(self._clock())
+        elif purpose == "image":
+            self._segmenting.finish()
+            self._board.say("The whole image is segmented.")
+
+    def _on_model(self, event: ModelChanged) -> None:
+        self._model.config = event.config
+        self._board.set(step=event.step)
+        if not self.opening or event.path != self.opening:
+            return
+        self.opening = ""
+        self.loaded.emit(event.config)
+        self._live.moved(self._clock())
+        self._board.say(f"Loaded {Path(event.path).name}.")
+        try:
+            self._show(event.config)
+        except NapariUnetError as error:
+            self._board.complain(str(error))
+
+    def _show(self, model: ModelConfig) -> None:
+        """Make a place for what the loaded model predicts."""
+        if self._link.image is not None:
+            check_fit(model, self._link.image)
+            self._link.show_prediction(model)
+
+    def _on_failed(self, event: Failed, purpose: str) -> None:
+        """Training is over, unless it was a file or a prediction that failed; a further step would tell."""
+        if purpose == "view":
+            self._live.answered(self._clock())
+        elif purpose == "image":
+            self._segmenting.drop()
+        elif not self.opening and not self.saving:
+            self._board.set(phase=Phase.IDLE)
+        if not purpose:
+            self.opening, self.saving = "", False
+        self._board.complain(event.message)
+
+    def _on_death(self, event: WorkerDied) -> None:
+        self._segmenting.drop()
+        self._live.answered(self._clock())
+        self.opening, self.saving = "", False
+        self.dead = "" if event.restarted else event.message
+        self._board.set(phase=Phase.IDLE, ready=False)
+        self._board.complain(event.message)

@@ -1,0 +1,125 @@
+"""What the dock shows: one frozen state, and who is told when it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from psygnal import Signal
+
+from napari_unet._napari.guidance import Button, Phase, Situation, next_step
+from napari_unet._napari.segmenting import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything the dock shows.
+
+    Attributes
+    ----------
+    phase : Phase
+    ready : bool
+        Whether the session has answered.
+    device : str
+        Where it computes.
+    step : int
+        Steps the model in use was trained.
+    painted : tuple of int
+        Painted pixels per class.
+    progress : Progress or None
+        Of the segmentation under way.
+    message : str
+        The sentence to show.
+    failed : bool
+        Whether it says what went wrong.
+    button : str
+        The button it speaks of.
+    """
+
+    phase: Phase = Phase.IDLE
+    ready: bool = False
+    device: str = ""
+    step: int = 0
+    painted: tuple[int, ...] = (0, 0)
+    progress: Progress | None = None
+    message: str = ""
+    failed: bool = False
+    button: Button = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the viewer has to say: layers in use, classes, painted pixels, progress."""
+
+    image: bool
+    strokes: bool
+    classes: tuple[str, ...]
+    painted: tuple[int, ...]
+    progress: Progress | None
+
+
+class Board:
+    """Holds the state and finds the words for it.
+
+    Parameters
+    ----------
+    facts : callable
+        Gives the facts as they are now.
+    """
+
+    changed = Signal(State)
+    complained = Signal(str)  #: something went wrong; one sentence
+
+    def __init__(self, facts: Callable[[], Facts]) -> None:
+        self.state = State()
+        self._facts = facts
+        self._news = ""
+        self._failed = False
+
+    def set(self, **news: Any) -> None:
+        """Change parts of the state; listeners hear of it if it is another one then."""
+        state = replace(self.state, **news)
+        if state != self.state:
+            self.state = state
+            self.changed.emit(state)
+
+    def say(self, news: str = "") -> None:
+        """Show `news`, then what to do next."""
+        self._news, self._failed = news, False
+        self.update()
+
+    def complain(self, message: str) -> None:
+        """Show what went wrong, until the user does something about it."""
+        self._news, self._failed = message, True
+        self.update()
+        self.complained.emit(message)
+
+    def forgive(self) -> None:
+        """The user did something about it."""
+        if self._failed:
+            self.say()
+
+    def update(self) -> None:
+        """Bring counts, progress and words up to date."""
+        facts, now = self._facts(), self.state
+        advice = next_step(
+            Situation(
+                image=facts.image,
+                strokes=facts.strokes,
+                ready=now.ready,
+                segmenting=facts.progress is not None,
+                classes=facts.classes,
+                painted=facts.painted,
+                phase=now.phase,
+                step=now.step,
+            )
+        )
+        message = self._news if self._failed else " ".join(filter(None, (self._news, advice.words)))
+        self.set(
+            painted=facts.painted,
+            progress=facts.progress,
+            message=message,
+            failed=self._failed,
+            button=advice.button,
+        )

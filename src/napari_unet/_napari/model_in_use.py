@@ -1,0 +1,50 @@
+"""The model that the session has, or will have when it has read what was sent to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari_unet._napari.axes import channels, label_shape
+from napari_unet.config import ModelConfig
+from napari_unet.errors import AnnotationError
+
+
+class ModelInUse:
+    """Knows whether a new model is needed, and whether an image fits.
+
+    Attributes
+    ----------
+    config : ModelConfig or None
+        None when there is no model, or when the user wants to start again.
+    """
+
+    def __init__(self) -> None:
+        self.config: ModelConfig | None = None
+
+    def take(self, wanted: ModelConfig, step: int, image: Any) -> bool:
+        """Use the model there is, or `wanted` when that is none yet or has learnt nothing; whether it is new.
+
+        Raises
+        ------
+        AnnotationError
+            When a trained model does not go with the image or the classes.
+        """
+        new = self.config is None or (step == 0 and self.config != wanted)
+        model = wanted if new or self.config is None else self.config
+        check_fit(model, image)
+        if model.classes != wanted.classes:
+            raise AnnotationError("The model in use knows other classes: press Start again to train a new one.")
+        self.config = model
+        return new
+
+
+def check_fit(model: ModelConfig, image: Any) -> None:
+    """Raise a sentence unless `image` is one for the model."""
+    found = channels(image)
+    if model.in_channels != found:
+        raise AnnotationError(
+            f"The model in use reads {model.in_channels} channel(s) and this image has {found}: "
+            "choose another image, or press Start again."
+        )
+    if model.ndim > len(label_shape(image)):
+        raise AnnotationError("A 3D network needs a stack: choose ndim 2 in the network settings, or another image.")
