@@ -71,9 +71,21 @@ class Network(nn.Module):
         if self.graph.valid:
             return self._run(x, moves, wanted)
         size = x.shape[2:]
-        found = self._run(_pad(x, self.graph), moves, wanted)
+        found = self._run(self._padded(x), moves, wanted)
         box = (slice(None), slice(None), *(slice(n) for n in size))
         return [y if y.shape[2:] == size else y[box] for y in found]
+
+    def _padded(self, x: Tensor) -> Tensor:
+        """Repeat the last pixels up to a multiple of the stride; normalisation needs two pixels at every level."""
+        size, stride = x.shape[2:], self.graph.stride
+        target = [(n + s - 1) // s * s for n, s in zip(size, stride, strict=True)]
+        alone = self.training and x.shape[0] == 1 and self.graph.norm_kind == "batch"
+        if alone or self.graph.norm_kind in ("group", "instance"):
+            target[-1] = torch.sym_max(target[-1], 2 * stride[-1])  # type: ignore[no-untyped-call]
+        extra = [t - n for t, n in zip(target, size, strict=True)]
+        if not any(extra):
+            return x
+        return functional.pad(x, [n for pixels in reversed(extra) for n in (0, pixels)], mode="replicate")
 
     def _run(self, x: Tensor, moves: Sequence[Move], wanted: Sequence[int]) -> list[Tensor]:
         values = {0: x}
@@ -97,18 +109,6 @@ class DeepNetwork(Network):
     def forward_deep(self, x: Tensor) -> list[Tensor]:
         """All outputs, each ``(N, K, *spatial)``, the main one first."""
         return self._outputs(x, self._all, self.graph.outputs)
-
-
-def _pad(x: Tensor, graph: Graph) -> Tensor:
-    """Repeat the last pixels up to a multiple of the stride; normalisation needs two pixels at the coarsest level."""
-    size, stride = x.shape[2:], graph.stride
-    target = [-(-n // s) * s for n, s in zip(size, stride, strict=True)]
-    if graph.norm_kind != "none" and x.shape[0] == 1 and tuple(target) == stride:
-        target[-1] *= 2
-    extra = [t - n for t, n in zip(target, size, strict=True)]
-    if not any(extra):
-        return x
-    return functional.pad(x, [n for pixels in reversed(extra) for n in (0, pixels)], mode="replicate")
 
 
 def _apply(node: Node, inputs: list[Tensor], alone: bool) -> Tensor:
