@@ -18,7 +18,7 @@ from napari_unet.config import ModelConfig, Output
 from napari_unet.data.normalize import Normalizer, fit_normalizer
 from napari_unet.data.source import ImageSource, Index
 from napari_unet.errors import ImageError
-from napari_unet.events import TileDone, Warned
+from napari_unet.events import Event, TileDone, Warned
 from napari_unet.networks.device import choose_device, keep_memory, return_memory
 from napari_unet.networks.geometry import geometry
 from napari_unet.prediction.budget import choose_batch, choose_plan, free_memory
@@ -168,6 +168,7 @@ class Predictor:
         output: Output = "labels",
         normalizer: Normalizer | None = None,
         should_stop: Callable[[], bool] = never,
+        report: Callable[[Event], object] | None = None,
     ) -> npt.NDArray[Any]:
         """Segment a whole image.
 
@@ -175,6 +176,8 @@ class Predictor:
         ----------
         source, output, normalizer, should_stop
             As for `tiles`.
+        report : callable, optional
+            Told every event, for progress; by default warnings are logged.
 
         Returns
         -------
@@ -192,8 +195,10 @@ class Predictor:
         for event in self.tiles(source, output=output, normalizer=normalizer, should_stop=should_stop):
             if isinstance(event, TileDone):
                 result[(slice(None),) * len(planes) + event.index] = event.data
-            else:
+            elif report is None:
                 log.warning(event.message)
+            if report is not None:
+                report(event)
         if self.device.type == "cpu":
             return_memory()
         return result.astype(smallest_type(int(result.max())), copy=False) if output == "instances" else result
