@@ -78,6 +78,11 @@ class ModelConfig(Config):
         "transpose", description="2x2 up-convolution, or nearest or linear up-sampling followed by a convolution."
     )
     deep_supervision: bool = Field(False, description="Learn from intermediate outputs too (U-Net++, U-Net 3+).")
+    guided: bool = Field(
+        False,
+        description="Learn which classes an image holds at all, and suppress the others (U-Net 3+).",
+        json_schema_extra=ADVANCED,
+    )
     encoder: str | None = Field(None, description="Encoder of segmentation-models-pytorch, for example 'resnet50'.")
     encoder_weights: str | None = Field(None, description="Pretrained weights of the encoder, for example 'imagenet'.")
     spacing: Spacing | None = Field(

@@ -18,6 +18,7 @@ MEMBERS = {
     "unetpp-3d": ModelConfig(**SMALL, architecture="unetpp", ndim=3, spacing=(3, 1, 1), upsampling="nearest"),
     "unet3plus": ModelConfig(**SMALL, architecture="unet3plus", deep_supervision=True),
     "unet3plus-3d": ModelConfig(**SMALL, architecture="unet3plus", ndim=3, spacing=(3, 1, 1)),
+    "unet3plus-guided": ModelConfig(**SMALL, architecture="unet3plus", guided=True, deep_supervision=True),
     "fcn32s": ModelConfig(width=1, architecture="fcn32s"),
     "fcn16s": ModelConfig(width=1, architecture="fcn16s"),
     "fcn8s": ModelConfig(width=1, architecture="fcn8s", norm="none"),

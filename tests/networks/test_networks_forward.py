@@ -76,6 +76,21 @@ def test_deep_outputs_are_full_size_and_the_main_one_is_first(architecture):
     assert torch.equal(outputs[0], network(image))
 
 
+@pytest.mark.parametrize("classes", [("cell",), ("background", "cell"), ("background", "cell", "dirt")])
+def test_guidance_suppresses_what_is_not_there(classes):
+    torch.manual_seed(0)
+    config = ModelConfig(architecture="unet3plus", width=4, depth=2, guided=True, classes=classes)
+    network, image = build_network(config).eval(), torch.rand(1, 1, 16, 16)
+    torch.nn.init.zeros_(network.guide.weight)
+    torch.nn.init.constant_(network.guide.bias, 30.0)
+    free = network(image)
+    torch.nn.init.constant_(network.guide.bias, -30.0)
+    lowered = network(image) - free
+    torch.testing.assert_close(lowered[:, -1], torch.full_like(lowered[:, -1], -30.0))
+    if len(classes) > 1:
+        assert not lowered[:, 0].any()
+
+
 def test_input_is_not_changed(any_config, make):
     image = torch.rand(1, 1, *_legal(any_config, 4))
     before = image.clone()
@@ -97,6 +112,8 @@ def test_unpadded_networks_remove_the_margin(unpadded, make):
         ({"spacing": (0.0, 1.0)}, "spacing"),
         ({"depth": 0}, "depth"),
         ({"deep_supervision": True}, "deep_supervision"),
+        ({"guided": True}, "guided"),
+        ({"architecture": "fcn8s", "block": "residual"}, "block"),
         ({"architecture": "unetpp", "padding": "valid"}, "padding"),
     ],
 )

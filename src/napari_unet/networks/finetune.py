@@ -13,7 +13,7 @@ from napari_unet.errors import ConfigError
 from napari_unet.networks.build import build_network
 
 Policy = Literal["all", "decoder", "head"]
-HEADS = frozenset({"head", "deep", "score", "up"})
+HEADS = frozenset({"head", "deep", "score", "up", "guide"})
 ENCODERS = frozenset({"encoder", "classifier"})
 #: Settings that decide the shapes of the weights; the others may change.
 SHAPES = ("architecture", "ndim", "width", "depth", "norm", "block", "upsampling", "encoder", "spacing")
@@ -72,7 +72,8 @@ def adapt(state: Mapping[str, Tensor], old: ModelConfig, new: ModelConfig) -> nn
     with torch.no_grad():
         for name in fresh.keys() & state.keys():
             if name.split(".")[0] in HEADS:
-                _copy_classes(fresh[name], state[name], old.classes, new.classes, both=name.startswith("up."))
+                known = [_foreground(c.classes) if name.startswith("guide.") else c.classes for c in (old, new)]
+                _copy_classes(fresh[name], state[name], *known, both=name.startswith("up."))
             elif name in first:
                 fresh[name].copy_(_channels(state[name], fresh[name].shape[1]))
             else:
@@ -90,6 +91,10 @@ def _copy_classes(target: Tensor, source: Tensor, old: tuple[str, ...], new: tup
         target[to[:, None], to] = source[at[:, None], at].to(target)
     else:
         target[to] = source[at].to(target)
+
+
+def _foreground(classes: tuple[str, ...]) -> tuple[str, ...]:
+    return classes[1:] or classes
 
 
 def _channels(weight: Tensor, channels: int) -> Tensor:

@@ -24,7 +24,8 @@ class Geometry:
     residue : tuple of int
         Legal input sizes are ``residue`` modulo ``stride``.
     exact : bool
-        Whether tiles with this halo equal the whole; False for global pooling or instance normalisation.
+        Whether tiles with this halo equal the whole; False where the whole image counts (group and
+        instance normalisation, classification guidance); `halo` is then a good overlap.
     """
 
     stride: tuple[int, ...]
@@ -55,7 +56,7 @@ def geometry(config: ModelConfig) -> Geometry:
         halo=tuple(_radius(graph, axis, period) for axis, period in enumerate(stride)),
         margin=tuple(pixels // 2 for pixels in lost),
         residue=tuple(_residue(graph, axis) % period for axis, period in enumerate(stride)),
-        exact=graph.norm_kind in ("batch", "none"),
+        exact=graph.norm_kind in ("batch", "none") and all(node.op != "gate" for node in graph.nodes),
     )
 
 
@@ -82,7 +83,7 @@ def _field(graph: Graph, axis: int, position: int) -> tuple[int, int]:
             continue
         node = graph.nodes[index]
         low, high = _reads(node, axis, *needs[index])
-        for source in node.inputs:
+        for source in node.inputs[: 1 if node.op == "gate" else None]:
             known = needs.get(source, (low, high))
             needs[source] = (min(low, known[0]), max(high, known[1]))
     return needs[0]

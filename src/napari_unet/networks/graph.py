@@ -8,7 +8,19 @@ from typing import Literal
 
 Axes = tuple[int, ...]
 Op = Literal[
-    "input", "conv", "transpose", "norm", "relu", "dropout", "pool", "nearest", "linear", "concat", "add", "crop"
+    "input",
+    "conv",
+    "transpose",
+    "norm",
+    "relu",
+    "dropout",
+    "pool",
+    "nearest",
+    "linear",
+    "concat",
+    "add",
+    "crop",
+    "gate",
 ]
 
 
@@ -145,6 +157,11 @@ class Graph:
         """Sum of equal shapes."""
         first = self.nodes[inputs[0]]
         return self._add(Node(name, "add", tuple(inputs), first.channels, first.scale, first.lost))
+
+    def gate(self, name: str, x: int, evidence: int) -> int:
+        """Lower the logits of the foreground classes that `evidence` sees nowhere in the image."""
+        node = self.nodes[x]
+        return self._add(Node(name, "gate", (x, evidence), node.channels, node.scale, node.lost))
 
     @property
     def stride(self) -> Axes:

@@ -120,12 +120,22 @@ def _apply(node: Node, inputs: list[Tensor], alone: bool) -> Tensor:
         return torch.cat(inputs, 1)
     if node.op == "add":
         return sum(inputs[1:], x)
+    if node.op == "gate":
+        return _gate(x, inputs[1])
     if node.op == "crop":
         return x[(slice(None), slice(None), *(slice(p, n - p) for p, n in zip(node.pad, x.shape[2:], strict=True)))]
     if node.op == "pool":
         return _POOL[len(node.step)](x, node.step)
     mode = "nearest" if node.op == "nearest" else _LINEAR[len(node.step)]
     return functional.interpolate(x, scale_factor=[float(s) for s in node.step], mode=mode)
+
+
+def _gate(logits: Tensor, evidence: Tensor) -> Tensor:
+    """Add the log-probability that a class is there at all to its logits; the background always is."""
+    presence = functional.logsigmoid(evidence.amax(tuple(range(2, evidence.ndim)), keepdim=True))
+    if logits.shape[1] > 1:
+        presence = functional.pad(presence, [0, 0] * (logits.ndim - 2) + [1, 0])
+    return logits + presence
 
 
 def _layer(graph: Graph, node: Node) -> nn.Module | None:

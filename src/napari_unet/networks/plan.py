@@ -59,6 +59,8 @@ def _check(config: ModelConfig) -> None:
         raise ConfigError(f"choose architecture {', '.join(MEMBERS)}; '{config.architecture}' cannot be built here")
     if config.deep_supervision and config.architecture not in DEEP:
         raise ConfigError(f"switch deep_supervision off or choose {' or '.join(DEEP)}; {config.architecture} has none")
+    if config.guided and config.architecture != "unet3plus":
+        raise ConfigError(f"switch guided off or choose unet3plus; {config.architecture} has no guidance")
     if config.block == "residual" and config.architecture.startswith("fcn"):
         raise ConfigError(
             f"choose another block than 'residual'; {config.architecture} is built of single convolutions"

@@ -15,6 +15,10 @@ def unet3plus(config: ModelConfig) -> Graph:
     A decoder level joins max-pooled finer encoder levels, its own, and linearly up-sampled coarser decoder levels, each
     as ``width`` channels, and fuses them: 5 x 64 = 320 at width 64, depth 4. Up-sampling is always linear, as
     published (github.com/ZJUGiveLab/UNet-Version). With ``deep_supervision`` each decoder level has an output.
+
+    With ``guided``, the coarsest features also say which classes are in the image at all (the classification-guided
+    module). As published the answer is a switch, 0 or 1, learnt from image labels; here it is a probability, learnt
+    together with the segmentation: its logarithm, at the place of the strongest evidence, is added to the logits.
     """
     graph = start(config)
     pyramid = levels(config)
@@ -34,6 +38,9 @@ def unet3plus(config: ModelConfig) -> Graph:
     graph.outputs.append(graph.conv("head", decoded[0], classes, kernel))
     if config.deep_supervision:
         graph.outputs += [_deep(graph, decoded[i], pyramid, i, classes) for i in range(1, config.depth + 1)]
+    if config.guided:
+        evidence = graph.conv("guide", encoded[-1], max(classes - 1, 1), (1,) * config.ndim)
+        graph.outputs = [graph.gate(f"gate{k}", x, evidence) for k, x in enumerate(graph.outputs)]
     return graph
 
 
