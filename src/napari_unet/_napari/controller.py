@@ -252,7 +252,7 @@ class Controller:
             image=self.link.image is not None,
             strokes=self.link.strokes is not None,
             classes=self.model.classes,
-            painted=self._strokes.painted(len(self.model.classes)),
+            painted=self._strokes.painted(self.model),
             progress=self._segmenting.progress,
         )
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from napari_unet._napari.axes import label_shape, layer_axes, pixels
 from napari_unet._napari.boxes import inside, union, whole
-from napari_unet._napari.mirror import StrokesMirror
+from napari_unet._napari.mirror import VALUES, StrokesMirror
 from napari_unet._napari.sharing import Sharing
 from napari_unet._napari.viewer_link import ViewerLink
 from napari_unet.config import ModelConfig
@@ -83,10 +83,12 @@ class Strokes:
         self._sharing.painted(self._link.image, mirror, None if regions else changed, self._link.complete())
         return True
 
-    def painted(self, classes: int) -> tuple[int, ...]:
+    def painted(self, model: ModelConfig) -> tuple[int, ...]:
         """Painted pixels per class; what complete regions add to the background counts as well."""
         mirror = self._mirror
-        counts = np.zeros(classes, int) if mirror is None else mirror.counts[1 : classes + 1]
+        counts = np.zeros(VALUES, int) if mirror is None else mirror.counts
+        single = model.task == "instances"
+        counts = np.array([counts[1], counts[2:].sum()]) if single else counts[1 : len(model.classes) + 1]
         extra = sum(int(np.prod([b - a for a, b in box])) for box in self._link.complete()) if mirror else 0
         return (int(counts[0]) + extra, *(int(count) for count in counts[1:]))
 
@@ -104,7 +106,8 @@ class Strokes:
                 f"{label_shape(self._link.image)}: choose other strokes, or press New strokes."
             )
         self._catch_up()
-        self._check_classes(self.painted(len(model.classes)), model.classes)
+        self._check_values(model)
+        self._check_classes(self.painted(model), model.classes)
 
     def teach(self) -> None:
         """Let the session learn from the image and its strokes, as `check` found them."""
@@ -165,6 +168,13 @@ class Strokes:
 
     def _fits(self, layer: Any) -> bool:
         return not layer.multiscale and tuple(layer.data.shape) == label_shape(self._link.image)
+
+    def _check_values(self, model: ModelConfig) -> None:
+        mirror, count = self._mirror, len(model.classes)
+        if mirror is None or model.task == "instances" or not mirror.counts[count + 1 :].any():
+            return
+        value = count + 1 + int(np.flatnonzero(mirror.counts[count + 1 :])[0])
+        raise AnnotationError(f"Value {value} is painted but there are {count} classes: add a class, or erase it.")
 
     def _check_classes(self, painted: tuple[int, ...], classes: tuple[str, ...]) -> None:
         missing = [f"{name} ({value})" for value, name in enumerate(classes, 1) if not painted[value - 1]]

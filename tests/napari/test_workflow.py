@@ -1,0 +1,211 @@
+"""The whole way in a real viewer, with mouse and buttons, and a session that really learns."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing import shared_memory
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+
+from napari_unet._napari.guidance import Phase
+from napari_unet._napari.widgets.dock import UNetWidget
+from napari_unet.config import ModelConfig, TrainConfig
+from napari_unet.data.synthetic import touching_cells
+from napari_unet.session.inline import InlineSession
+from napari_unet.session.process import ProcessSession
+
+SMALL = ModelConfig(width=4, depth=2)
+QUICK = TrainConfig(patch_size=48, batch_size=2)
+SHM = Path("/dev/shm")
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return touching_cells((96, 112), seed=3)
+
+
+def open_dock(viewer, session):
+    made = UNetWidget(viewer, session)
+    viewer.window.add_dock_widget(made, name="U-Net segmentation")
+    made.controller.set_model(SMALL)
+    made.controller.training = QUICK
+    return made
+
+
+@pytest.fixture
+def dock(make_napari_viewer, cells):
+    """A dock with a session in this process, small enough to learn within a second or two."""
+    viewer = make_napari_viewer()
+    viewer.add_image(cells.image, name="cells")
+    made = open_dock(viewer, InlineSession("cpu"))
+    made.viewer = viewer
+    yield made
+    made.close_session()
+
+
+def paint_truth(layer, labels, every=3):
+    """Strokes along every third row, as exact as a patient user's."""
+    rows = slice(None, None, every)
+    layer.data[rows] = np.where(labels[rows] > 0, 2, 1)
+    layer.refresh()
+
+
+def train_some(dock, cells, qtbot, steps=5):
+    dock.layers.new_strokes.click()
+    paint_truth(dock.controller.link.strokes, cells.labels)
+    dock.training.toggle.click()
+    qtbot.waitUntil(lambda: dock.controller.state.step >= steps, timeout=60_000)
+
+
+def idle(dock):
+    return dock.controller.state.phase is Phase.IDLE
+
+
+def drag(canvas, start, stop):
+    """Draw a line with the left mouse button."""
+    from qtpy.QtTest import QTest
+
+    native = canvas.native
+    QTest.mouseMove(native, start)
+    QTest.mousePress(native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, start)
+    for part in np.linspace(0, 1, 6)[1:]:
+        QTest.mouseMove(native, start + (stop - start) * float(part))
+    QTest.mouseRelease(native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, stop)
+
+
+def test_two_clicks_and_two_strokes_to_a_prediction(make_napari_viewer, cells, qtbot):
+    viewer = make_napari_viewer(show=True)
+    viewer.add_image(cells.image)
+    dock = open_dock(viewer, InlineSession("cpu"))
+    qtbot.mouseClick(dock.layers.new_strokes, Qt.MouseButton.LeftButton)
+    canvas = viewer.window._qt_viewer.canvas
+    middle = QPoint(canvas.native.width() // 2, canvas.native.height() // 2)
+    drag(canvas, middle, middle + QPoint(30, 0))
+    assert dock.controller.link.strokes.data.max() == 2
+    dock.layers.classes._table.cellClicked.emit(0, 0)
+    drag(canvas, middle + QPoint(0, 60), middle + QPoint(40, 60))
+    qtbot.waitUntil(lambda: all(dock.controller.state.painted), timeout=3000)
+    qtbot.mouseClick(dock.training.toggle, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "Prediction" in viewer.layers and viewer.layers["Prediction"].data.any(), timeout=60_000)
+    assert viewer.layers.selection.active.name == "Strokes"
+    qtbot.mouseClick(dock.training.toggle, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: idle(dock), timeout=10_000)
+    dock.close_session()
+
+
+def test_it_learns_segments_saves_and_loads(dock, cells, qtbot, tmp_path):
+    train_some(dock, cells, qtbot, steps=60)
+    dock.training.toggle.click()
+    qtbot.waitUntil(lambda: idle(dock), timeout=10_000)
+    dock.segmenting.start.click()
+    qtbot.waitUntil(lambda: dock.controller.state.progress is None, timeout=60_000)
+    prediction = dock.controller.link.prediction.data.copy()
+    assert set(np.unique(prediction)) <= {1, 2}
+    foreground, truth = prediction == 2, cells.labels > 0
+    assert (foreground & truth).sum() / (foreground | truth).sum() > 0.6
+    path = tmp_path / "model.unet"
+    dock.controller.save(path)
+    qtbot.waitUntil(path.exists, timeout=5000)
+    dock.controller.start_again()
+    dock.controller.load(path)
+    qtbot.waitUntil(lambda: dock.controller.state.step >= 60, timeout=10_000)
+    dock.controller.link.prediction.data[:] = 0
+    dock.segmenting.start.click()
+    qtbot.waitUntil(lambda: dock.controller.state.progress is None, timeout=60_000)
+    assert np.array_equal(dock.controller.link.prediction.data, prediction)
+
+
+def test_corrections_enter_a_running_training(dock, cells, qtbot):
+    train_some(dock, cells, qtbot)
+    dock.controller.link.strokes.paint((50, 50), 1)
+    step = dock.controller.state.step
+    qtbot.waitUntil(lambda: dock.controller.state.step > step + 2, timeout=30_000)
+    assert not dock.controller.state.failed
+
+
+# ---------------------------------------------------------------------- a process of its own
+
+
+def shared_names():
+    return {path.name for path in SHM.glob(f"nu{os.getpid()}-*")} if SHM.is_dir() else set()
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.fixture
+def process_dock(make_napari_viewer, cells):
+    viewer = make_napari_viewer()
+    viewer.add_image(cells.image, name="cells")
+    session = ProcessSession("cpu", threads=1)
+    made = open_dock(viewer, session)
+    made.viewer, made.session = viewer, session
+    yield made
+    made.close_session()
+
+
+def test_the_dock_does_not_need_torch():
+    line = "import sys, napari_unet._napari.widgets.dock; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", line], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_the_dock_opens_before_the_session_is_ready(make_napari_viewer):
+    viewer = make_napari_viewer()
+    start = time.perf_counter()
+    widget = UNetWidget(viewer)
+    viewer.window.add_dock_widget(widget)
+    assert time.perf_counter() - start < 1
+    assert not widget.controller.state.ready
+    widget.close_session()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_killed_process_takes_nothing_along(process_dock, cells, qtbot):
+    dock = process_dock
+    train_some(dock, cells, qtbot)
+    before = dock.controller.link.strokes.data.copy()
+    os.kill(dock.session.pid, signal.SIGKILL)
+    qtbot.waitUntil(lambda: dock.controller.state.failed, timeout=10_000)
+    assert "press Train" in dock.status.text()
+    assert np.array_equal(dock.controller.link.strokes.data, before)
+    dock.training.toggle.click()
+    qtbot.waitUntil(lambda: dock.controller.state.phase is Phase.TRAINING, timeout=60_000)
+    step = dock.controller.state.step
+    qtbot.waitUntil(lambda: dock.controller.state.step > step + 2, timeout=60_000)
+
+
+def test_closing_ends_process_and_shared_memory_while_training(process_dock, cells, qtbot):
+    dock = process_dock
+    train_some(dock, cells, qtbot)
+    dock.segmenting.start.click()
+    pid = dock.session.pid
+    assert shared_names() or not SHM.is_dir()
+    start = time.perf_counter()
+    dock.viewer.window.remove_dock_widget(dock)
+    assert time.perf_counter() - start < 2
+    assert not alive(pid)
+    assert not shared_names()
+    assert set(dock.viewer.layers) >= {dock.viewer.layers["Strokes"], dock.viewer.layers["Prediction"]}
+    dock.deleteLater()
+
+
+def test_no_memory_left_is_a_sentence(process_dock, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shared_memory, "SharedMemory", refuse)
+    process_dock.layers.new_strokes.click()
+    process_dock.training.toggle.click()
+    assert process_dock.controller.state.failed
+    assert "Strokes" in process_dock.viewer.layers
