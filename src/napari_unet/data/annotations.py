@@ -1,0 +1,168 @@
+"""What strokes mean: 0 = not annotated, 1 = background, 2 and up = classes, or single objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from napari_unet.config import ModelConfig
+from napari_unet.errors import AnnotationError
+
+#: Target of a pixel that is not annotated: no loss, no influence.
+IGNORE = -1
+
+Strokes = npt.NDArray[Any]
+Targets = npt.NDArray[np.int16]
+
+
+def class_count(config: ModelConfig) -> int:
+    """Number of target classes: a network with a single (sigmoid) output still tells two apart."""
+    return max(len(config.classes), 2)
+
+
+def class_names(config: ModelConfig) -> tuple[str, ...]:
+    """One name per target class, background first."""
+    return config.classes if len(config.classes) > 1 else ("background", *config.classes)
+
+
+def import_mask(mask: npt.ArrayLike) -> Strokes:
+    """Strokes of a dense mask: its 0 becomes background (1), its n becomes n + 1; everything is annotated.
+
+    Parameters
+    ----------
+    mask : array-like of int or bool
+        0 = background, n = class or object n.
+
+    Returns
+    -------
+    ndarray
+        Strokes of the same shape, in the smallest unsigned type that holds them.
+
+    Raises
+    ------
+    AnnotationError
+        When the mask is not made of integers of 0 and up.
+
+    Examples
+    --------
+    >>> import_mask(np.array([0, 1, 255], dtype=np.uint8))
+    array([  1,   2, 256], dtype=uint16)
+    """
+    array = check_values(np.asarray(mask), "mask")
+    dtype = np.min_scalar_type(int(array.max(initial=0)) + 1)
+    return array.astype(dtype) + dtype.type(1)
+
+
+def check_values(strokes: Strokes, name: str = "strokes") -> Strokes:
+    """The strokes, if they are integers of 0 and up.
+
+    Raises
+    ------
+    AnnotationError
+        When they are not.
+    """
+    if strokes.dtype.kind not in "bui":
+        raise AnnotationError(f"give the {name} as integers, not as {strokes.dtype}")
+    if strokes.dtype.kind == "i" and strokes.size and strokes.min() < 0:
+        raise AnnotationError(f"give the {name} values of 0 and up; the smallest is {strokes.min()}")
+    if strokes.dtype.kind == "u" and strokes.dtype.itemsize == 8 and strokes.max(initial=0) >= 2**63 - 1:
+        raise AnnotationError(f"give the {name} values below 2^63; the largest is {strokes.max()}")
+    return strokes.astype(np.uint8) if strokes.dtype.kind == "b" else strokes
+
+
+def check_classes(top: int, config: ModelConfig) -> None:
+    """Raise `AnnotationError` when the largest stroke value `top` has no class in a semantic task."""
+    count = class_count(config)
+    if config.task == "semantic" and top > count:
+        raise AnnotationError(
+            f"add a class to the model or repaint: strokes use the value {top}, and with {count} classes the largest is "
+            f"{count} ({class_names(config)[-1]})"
+        )
+
+
+def check_annotated(counts: Mapping[str, int]) -> None:
+    """Raise `AnnotationError` when the strokes cannot teach anything yet.
+
+    Parameters
+    ----------
+    counts : dict of str to int
+        Annotated pixels per class, background first.
+    """
+    painted = [name for name, count in counts.items() if count]
+    background = next(iter(counts))
+    if not painted:
+        raise AnnotationError(
+            f"paint strokes on at least two classes first, for example {' and '.join(list(counts)[:2])}"
+        )
+    if painted == [background]:
+        raise AnnotationError(f"paint a little {list(counts)[1]} too: so far only {background} is painted")
+    if len(painted) == 1:
+        raise AnnotationError(f"paint a little {background} too (value 1): so far only {painted[0]} is painted")
+
+
+def targets_of(strokes: Strokes, task: str) -> Targets:
+    """Class index of every pixel, `IGNORE` where nothing is annotated.
+
+    Parameters
+    ----------
+    strokes : ndarray of int
+        Stroke values.
+    task : {"semantic", "instances"}
+        Whether values of 2 and up are classes, or objects of one class. Between objects that touch, a line of
+        background is forced (Ronneberger et al. 2015), or they could not be told apart.
+
+    Returns
+    -------
+    ndarray
+        int16, same shape.
+
+    Examples
+    --------
+    >>> targets_of(np.array([0, 1, 2, 2, 7, 7]), "instances")
+    array([-1,  0,  1,  0,  1,  1], dtype=int16)
+    """
+    if task == "semantic":
+        return strokes.astype(np.int16) - np.int16(1)
+    targets = np.minimum(strokes, 2).astype(np.int16) - np.int16(1)
+    targets[gaps(strokes)] = 0
+    return targets
+
+
+def gaps(strokes: Strokes) -> npt.NDArray[np.bool_]:
+    """Object pixels that touch, also diagonally, an object of a larger value."""
+    objects = objects_of(strokes, "instances")
+    if not objects.any():
+        return np.zeros(strokes.shape, bool)
+    largest: Strokes = ndimage.maximum_filter(objects, size=3, mode="constant", cval=0)
+    return (objects > 0) & (largest > objects)
+
+
+def objects_of(strokes: Strokes, task: str) -> Strokes:
+    """Objects of strokes, 0 elsewhere: the values themselves, or connected pieces of one class."""
+    painted = np.where(strokes > 1, strokes, strokes.dtype.type(0))
+    if task == "instances":
+        return painted
+    pieces = np.zeros(strokes.shape, np.int32)
+    total = 0
+    for value in np.unique(painted[painted > 0]):
+        found, count = ndimage.label(painted == value, structure=np.ones((3,) * strokes.ndim))
+        pieces += np.where(found > 0, found + total, 0).astype(np.int32)
+        total += count
+    return pieces
+
+
+def overlap(index: Sequence[int | slice], box: Sequence[tuple[int, int]]) -> tuple[slice, ...] | None:
+    """The part of the block at `index` (one int or slice per axis) inside `box`, in the block's own coordinates."""
+    local = []
+    for place, (start, stop) in zip(index, box, strict=True):
+        if isinstance(place, slice):
+            local.append(slice(max(start - place.start, 0), min(stop, place.stop) - place.start))
+            if local[-1].start >= local[-1].stop:
+                return None
+        elif not start <= place < stop:
+            return None
+    return tuple(local)

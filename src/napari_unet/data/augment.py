@@ -1,0 +1,238 @@
+"""Random changes of patches: all geometry in one resampling, then intensity. Runs on the training device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from napari_unet.config import AugmentConfig
+from napari_unet.data.annotations import IGNORE
+
+#: Sharpness of the cubic through the nodes of the elastic grid (Keys 1981); Catmull-Rom.
+CUBIC = -0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Parameters of one batch, drawn by `Augmenter.draw`, on the CPU.
+
+    Attributes
+    ----------
+    matrix : Tensor
+        ``(N, d, d)``: pixel offsets from the centre of the result to offsets in the patch that is read.
+    nodes : Tensor
+        ``(N, d, *grid)``: displacements at the nodes of the elastic grid, pixels.
+    brightness, contrast, gamma, noise : Tensor
+        ``(N,)``: added, factor, exponent, standard deviation.
+    seed : int
+        Seed of the noise.
+    """
+
+    matrix: Tensor
+    nodes: Tensor
+    brightness: Tensor
+    contrast: Tensor
+    gamma: Tensor
+    noise: Tensor
+    seed: int
+
+
+class Augmenter:
+    """Draws changes and applies them.
+
+    Parameters
+    ----------
+    config : AugmentConfig
+        How much of what.
+    ndim : {2, 3}
+        Spatial axes.
+    spacing : sequence of float, optional
+        Pixel size. A volume is rotated in all planes if it is the same along each axis, else only in the plane YX.
+
+    Examples
+    --------
+    >>> augmenter = Augmenter(AugmentConfig(), ndim=2)
+    >>> changes = augmenter.draw(4, torch.Generator().manual_seed(0))
+    >>> image, labels = torch.rand(4, 1, 48, 48), torch.zeros(4, 48, 48, dtype=torch.int16)
+    >>> image, labels, weights = augmenter.apply(changes, image, labels, torch.ones(4, 48, 48), (32, 32))
+    >>> tuple(image.shape), tuple(labels.shape), labels.dtype
+    ((4, 1, 32, 32), (4, 32, 32), torch.int64)
+    """
+
+    def __init__(self, config: AugmentConfig, ndim: int, spacing: Sequence[float] | None = None) -> None:
+        self.config = config
+        self.ndim = ndim
+        self.isotropic = ndim == 2 or (spacing is not None and len(set(spacing)) == 1)
+        ratio = spacing[-2] / spacing[-1] if spacing is not None else 1.0
+        self._steps = torch.tensor([1.0] * (ndim - 2) + [ratio, 1.0], dtype=torch.float64)
+
+    def source_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Size of the patch to read, so that a turned patch of `shape` finds real pixels in its corners."""
+        if not self.config.enabled:
+            return tuple(shape)
+        turned = self.config.rotation > 0 or self.config.shear > 0
+        plane = math.hypot(*shape[-2:]) if turned else None
+        grown = [n if axis < self.ndim - 2 or plane is None else plane for axis, n in enumerate(shape)]
+        if self.ndim == 3 and self.isotropic and turned:
+            grown = [math.sqrt(sum(n * n for n in shape))] * 3
+        return tuple(_like(math.ceil(a * self._margin()), n) for a, n in zip(grown, shape, strict=True))
+
+    def _margin(self) -> float:
+        """Part of the largest magnification that the patch is read larger by; the rest is mirrored."""
+        return math.sqrt(self.config.scale)
+
+    # ------------------------------------------------------------------ draw
+
+    def draw(self, count: int, generator: torch.Generator) -> Changes:
+        """Parameters for `count` patches."""
+        config = self.config
+        return Changes(
+            self._matrix(count, generator),
+            self._nodes(count, generator),
+            _between(count, -config.brightness, config.brightness, generator),
+            _between(count, 1 - config.contrast, 1 + config.contrast, generator),
+            _factor(count, 1 + config.gamma, generator),
+            _between(count, 0, config.noise, generator),
+            int(torch.randint(2**31, (1,), generator=generator)),
+        )
+
+    def _matrix(self, count: int, generator: torch.Generator) -> Tensor:
+        """Scale, shear, rotation and flip, in pixels of equal size, then back to the voxels."""
+        matrix = torch.eye(self.ndim, dtype=torch.float64).repeat(count, 1, 1)
+        matrix *= 1 / _factor(count, self.config.scale, generator)[:, None, None].double()
+        if self.ndim == 3 and not self.isotropic:
+            matrix[:, 0, 0] = 1
+        planes = [(1, 2), (0, 2), (0, 1)] if self.ndim == 3 and self.isotropic else [(self.ndim - 2, self.ndim - 1)]
+        for plane in planes:
+            matrix = self._shear(plane, count, generator) @ self._turn(plane, count, generator) @ matrix
+        if self.config.flip:
+            signs = torch.randint(2, (count, 1, self.ndim), generator=generator) * 2 - 1
+            matrix = matrix * signs
+        return (matrix * self._steps / self._steps[:, None]).float()
+
+    def _turn(self, plane: tuple[int, int], count: int, generator: torch.Generator) -> Tensor:
+        angle = torch.deg2rad(_between(count, -self.config.rotation, self.config.rotation, generator).double())
+        a, b = plane
+        turn = torch.eye(self.ndim, dtype=torch.float64).repeat(count, 1, 1)
+        turn[:, a, a] = turn[:, b, b] = angle.cos()
+        turn[:, a, b], turn[:, b, a] = -angle.sin(), angle.sin()
+        return turn
+
+    def _shear(self, plane: tuple[int, int], count: int, generator: torch.Generator) -> Tensor:
+        angle = torch.deg2rad(_between(count, -self.config.shear, self.config.shear, generator).double())
+        shear = torch.eye(self.ndim, dtype=torch.float64).repeat(count, 1, 1)
+        shear[:, plane[0], plane[1]] = angle.tan()
+        return shear
+
+    def _nodes(self, count: int, generator: torch.Generator) -> Tensor:
+        """Displacements; along the coarse axis of an anisotropic volume there are none."""
+        shape = (count, self.ndim, *(self.config.elastic_grid,) * self.ndim)
+        nodes = torch.randn(shape, generator=generator) * self.config.elastic
+        if self.ndim == 3 and not self.isotropic:
+            nodes[:, 0] = 0
+        return nodes
+
+    # ------------------------------------------------------------------ apply
+
+    @torch.no_grad()
+    def apply(
+        self, changes: Changes, images: Tensor, targets: Tensor, boundary: Tensor, shape: Sequence[int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Resample once, then change intensities.
+
+        Parameters
+        ----------
+        changes : Changes
+            From `draw`, for N patches.
+        images : Tensor
+            float32 ``(N, C, *source_shape)``.
+        targets : Tensor
+            Integers ``(N, *source_shape)``, -1 = ignore.
+        boundary : Tensor
+            float32 ``(N, *source_shape)``.
+        shape : sequence of int
+            Size of the result, in the middle of the patches.
+
+        Returns
+        -------
+        images, targets, boundary : Tensor
+            float32 ``(N, C, *shape)``, int64 ``(N, *shape)`` and float32 ``(N, *shape)``. Image values are linear
+            between pixels and mirrored outside; targets are the nearest pixel's, and ignore outside.
+        """
+        grid = self._grid(changes, images.shape[2:], shape, images.device)
+        images = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
+        stacked = torch.stack([(targets - IGNORE).float(), boundary], dim=1)
+        stacked = F.grid_sample(stacked, grid, mode="nearest", padding_mode="zeros", align_corners=True)
+        return self._intensity(changes, images), stacked[:, 0].long() + IGNORE, stacked[:, 1]
+
+    def _grid(self, changes: Changes, source: Sequence[int], shape: Sequence[int], device: torch.device) -> Tensor:
+        """Sampling grid in the units of `grid_sample`: ``(N, *shape, d)``, last axis first."""
+        ndim = self.ndim
+        unit = torch.tensor([2 / max(n - 1, 1) for n in source])
+        matrix = changes.matrix * unit[:, None]
+        nodes = torch.einsum("nij,nj...->ni...", matrix, changes.nodes).to(device)
+        matrix = matrix.to(device)
+        grid = nodes
+        for axis, size in enumerate(shape):
+            cubic = _cubic(nodes.shape[2 + axis], size).to(device)
+            grid = torch.tensordot(grid, cubic, dims=([2], [1]))
+        for axis, size in enumerate(shape):
+            offset = torch.arange(size, device=device) - (size - 1) / 2
+            place = [1] * (2 + ndim)
+            place[2 + axis] = size
+            grid += matrix[:, :, axis].reshape(-1, ndim, *[1] * ndim) * offset.reshape(place)
+        return grid.flip(1).movedim(1, -1)
+
+    def _intensity(self, changes: Changes, images: Tensor) -> Tensor:
+        column = (-1,) + (1,) * (images.ndim - 1)
+        config, device = self.config, images.device
+        if config.gamma > 0:
+            exponent = changes.gamma.to(device).reshape(column)
+            images = images.abs().clamp_(min=1e-6).pow_(exponent).copysign_(images)
+        if config.contrast > 0 or config.brightness > 0:
+            mean = images.mean(dim=tuple(range(1, images.ndim)), keepdim=True)
+            factor = changes.contrast.to(device).reshape(column)
+            images = (images - mean).mul_(factor).add_(mean + changes.brightness.to(device).reshape(column))
+        if config.noise > 0:
+            generator = torch.Generator(device).manual_seed(changes.seed)
+            noise = torch.randn(images.shape, generator=generator, device=device)
+            images = torch.addcmul(images, noise, changes.noise.to(device).reshape(column))
+        return images
+
+
+def _like(size: int, inner: int) -> int:
+    """A size of the same parity as `inner`, so that both have one centre."""
+    return size + (size - inner) % 2
+
+
+def _between(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return torch.rand(count, generator=generator) * (high - low) + low
+
+
+def _factor(count: int, largest: float, generator: torch.Generator) -> Tensor:
+    """Factors between 1 / largest and largest, even in the logarithm."""
+    limit = math.log(largest)
+    return _between(count, -limit, limit, generator).exp()
+
+
+def _cubic(nodes: int, size: int) -> Tensor:
+    """Matrix ``(size, nodes)`` of cubic interpolation from nodes at equal steps, the outer ones on the border."""
+    place = torch.linspace(0, nodes - 1, size, dtype=torch.float64)
+    first = place.floor().clamp(max=nodes - 2).long()
+    matrix = torch.zeros(size, nodes, dtype=torch.float64)
+    for step in range(-1, 3):
+        weight = _keys((place - first - step).abs())
+        matrix.scatter_add_(1, (first + step).clamp(0, nodes - 1)[:, None], weight[:, None])
+    return matrix.float()
+
+
+def _keys(distance: Tensor) -> Tensor:
+    """The cubic convolution kernel of Keys 1981."""
+    near = (CUBIC + 2) * distance**3 - (CUBIC + 3) * distance**2 + 1
+    far = CUBIC * (distance**3 - 5 * distance**2 + 8 * distance - 4)
+    return torch.where(distance <= 1, near, torch.where(distance < 2, far, torch.zeros_like(distance)))
