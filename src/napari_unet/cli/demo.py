@@ -69,7 +69,8 @@ def _work(name: str, folder: Path, seconds: float) -> None:
 def _learn(scene: Scene, seconds: float) -> Model:
     from napari_unet.session.model import default_model, train
 
-    progress, model = Progress(), None
+    progress = Progress()
+    model: Model | None = None
     config = ModelConfig(**{**dict(default_model(scene.image, scene.axes, [scene.strokes])), "classes": scene.classes})
     with stop_on_interrupt() as should_stop:
         for event in train(

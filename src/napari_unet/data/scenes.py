@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,11 +67,11 @@ class Scene:
     """
 
     name: str
-    image: npt.NDArray[np.generic]
+    image: npt.NDArray[Any]
     axes: str
     strokes: npt.NDArray[np.uint8]
     classes: tuple[str, ...]
-    unseen: tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]
+    unseen: tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
 
 def tissue() -> Scene:
@@ -95,19 +96,20 @@ def cells(shape: tuple[int, int] = (512, 512), seed: int = 0) -> Scene:
 
 def _drawn(shape: tuple[int, ...], width: int = 5) -> npt.NDArray[np.uint8]:
     """The hand-painted strokes as pixels."""
-    from skimage.draw import disk, line
+    from skimage import draw
 
     strokes = np.zeros(shape, np.uint8)
     for lines, value in ((_BACKGROUND_LINES, 1), (_GLAND_LINES, 2)):
         for points in lines:
             for (x0, y0), (x1, y1) in pairwise(points):
-                for row, column in zip(*line(y0, x0, y1, x1), strict=True):
-                    strokes[disk((row, column), width / 2, shape=shape)] = value
+                pixels = draw.line(y0, x0, y1, x1)  # type: ignore[no-untyped-call]
+                for centre in zip(*pixels, strict=True):
+                    strokes[draw.disk(centre, width / 2, shape=shape)] = value  # type: ignore[no-untyped-call]
     return strokes
 
 
 def _fill(truth: npt.NDArray[np.uint8], outline: Line, value: int) -> None:
-    from skimage.draw import polygon
+    from skimage import draw
 
     columns, rows = np.array(outline).T
-    truth[polygon(rows, columns, truth.shape)] = value
+    truth[draw.polygon(rows, columns, truth.shape)] = value  # type: ignore[no-untyped-call]

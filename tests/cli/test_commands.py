@@ -1,0 +1,143 @@
+"""The command line does the whole job, and says in one sentence what the user must mend."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_unet.cli.main import COMMANDS, main
+from napari_unet.data.simulate import paint_strokes
+from napari_unet.data.synthetic import touching_cells
+
+SMALL = ["--steps", "2", "--width", "4", "--depth", "2", "--device", "cpu", "--patch-size", "32"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    cells = touching_cells((64, 80), seed=2, diameter=16)
+    tifffile.imwrite(tmp_path / "image.tif", cells.image)
+    tifffile.imwrite(tmp_path / "strokes.tif", paint_strokes(cells.labels, seed=2, fraction=0.05))
+    tifffile.imwrite(tmp_path / "mask.tif", cells.labels)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def model(folder: Path) -> Path:
+    assert main(["train", "image.tif", "--strokes", "strokes.tif", "--model", "m.unet", *SMALL]) == 0
+    return folder / "m.unet"
+
+
+def sentence(capsys: pytest.CaptureFixture[str], words: list[str]) -> str:
+    """The one line that a failing command writes."""
+    capsys.readouterr()
+    assert main(words) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("napari-unet: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_train_predict_evaluate_info(model: Path, folder: Path, capsys):
+    assert main(["predict", "--model", "m.unet", "image.tif", "labels.tif", "--tile", "32"]) == 0
+    labels = tifffile.imread(folder / "labels.tif")
+    assert labels.shape == (64, 80)
+    assert set(np.unique(labels)) <= {1, 2}
+    capsys.readouterr()
+    assert main(["evaluate", "labels.tif", "mask.tif", "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    found, true = labels > 1, tifffile.imread(folder / "mask.tif") > 0
+    assert scores["iou"] == pytest.approx((found & true).sum() / (found | true).sum())
+    assert main(["info", "m.unet"]) == 0
+    text = capsys.readouterr().out
+    assert "2 = cell" in text
+    assert "2 steps" in text
+
+
+def test_other_tools_get_background_as_zero(model: Path, folder: Path):
+    assert main(["predict", "--model", "m.unet", "image.tif", "one.tif"]) == 0
+    assert main(["predict", "--model", "m.unet", "image.tif", "zero.tif", "--background-zero"]) == 0
+    one, zero = (tifffile.imread(folder / name) for name in ("one.tif", "zero.tif"))
+    np.testing.assert_array_equal(one, zero + 1)
+
+
+def test_probabilities_have_a_channel_per_class(model: Path, folder: Path):
+    assert main(["predict", "--model", "m.unet", "image.tif", "p.tif", "--output", "probabilities"]) == 0
+    found = tifffile.imread(folder / "p.tif")
+    assert found.shape == (2, 64, 80)
+    np.testing.assert_allclose(found.sum(0), 1, atol=1e-5)
+
+
+def test_several_images_go_into_a_folder(model: Path, folder: Path):
+    tifffile.imwrite(folder / "second.tif", tifffile.imread(folder / "image.tif")[:30])
+    assert main(["predict", "--model", "m.unet", "image.tif", "second.tif", "results"]) == 0
+    assert tifffile.imread(folder / "results" / "second.tif").shape == (30, 80)
+    assert (folder / "results" / "image.tif").exists()
+
+
+def test_training_goes_on_from_a_model(model: Path, folder: Path, capsys):
+    line = ["train", "image.tif", "--strokes", "strokes.tif", "--model", "n.unet", "--start", "m.unet", *SMALL]
+    assert main(line) == 0
+    capsys.readouterr()
+    assert main(["info", "n.unet"]) == 0
+    assert "4 steps" in capsys.readouterr().out
+
+
+def test_a_dense_mask_is_imported_by_choice(folder: Path, capsys):
+    tifffile.imwrite(folder / "binary.tif", (tifffile.imread(folder / "mask.tif") > 0).astype(np.uint8))
+    line = ["train", "image.tif", "--strokes", "binary.tif", "--model", "d.unet", *SMALL]
+    assert "background" in sentence(capsys, line)
+    assert main([*line, "--dense"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["train", "image.tif", "--strokes", "nothing.tif", "--model", "x.unet"], "nothing.tif"),
+        (["train", "image.tif", "--strokes", "strokes.tif", "strokes.tif", "--model", "x.unet"], "one strokes file"),
+        (["train", "image.tif", "--strokes", "strokes.tif", "--model", "m.unet"], "--overwrite"),
+        (["train", "image.tif", "--strokes", "strokes.tif", "--model", "x.unet", "--width", "0"], "width"),
+        (["train", "image.tif", "--strokes", "strokes.tif", "--model", "x.unet", "--axes", "ZYX"], "axes"),
+        (["train", "image.tif", "--strokes", "strokes.tif", "--model", "no/where/x.unet", *SMALL], "x.unet"),
+        (["predict", "--model", "image.tif", "image.tif", "x.tif"], "image.tif"),
+        (["predict", "--model", "m.unet", "image.tif", "strokes.tif"], "--overwrite"),
+        (["predict", "--model", "m.unet", "m.unet", "x.tif"], "m.unet"),
+        (["predict", "--model", "m.unet", "rgb.tif", "x.tif"], "channels"),
+        (["evaluate", "image.tif", "rgb.tif"], "shape"),
+        (["info", "nothing.unet"], "nothing.unet"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(words, expected, model: Path, folder: Path, capsys):
+    tifffile.imwrite(folder / "rgb.tif", np.zeros((20, 24, 3), np.uint8), photometric="rgb")
+    before = sorted(path.name for path in folder.iterdir())
+    assert expected in sentence(capsys, words)
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_doctor_examines_the_installation(capsys):
+    assert main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    for name in ("torch", "GPU", "memory", "napari", "Qt", "display", "extra 'onnx'"):
+        assert f"] {name}" in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str, capsys):
+    with pytest.raises(SystemExit) as done:
+        main([name, "--help"])
+    assert done.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: napari-unet")
+
+
+def test_the_demo_does_the_main_job(tmp_path: Path, capsys):
+    assert main(["demo", "--scene", "cells", "--seconds", "4", "--no-napari", "--output", str(tmp_path)]) == 0
+    assert "IoU" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "cells").iterdir()} == {
+        "image.npy",
+        "strokes.tif",
+        "prediction.tif",
+        "model.unet",
+    }
