@@ -210,8 +210,8 @@ def test_what_the_session_refuses_is_said_and_training_is_off(painted, session):
     painted.train()
     said = []
     painted.board.complained.connect(said.append)
-    answer(painted, session, Failed("use smaller patches."))
-    assert said == ["use smaller patches."]
+    answer(painted, session, Failed("use smaller patches"))
+    assert said == ["Use smaller patches."]
     assert painted.state.phase is Phase.IDLE
 
 
@@ -292,6 +292,7 @@ def test_segment_fills_the_layer_tile_by_tile(trained, session, clock):
     assert not trained.link.prediction.data[20:].any()
     answer(trained, session, PredictionDone(asked.request, cancelled=False, step=1))
     assert trained.state.progress is None
+    assert trained.state.button == "save"
     del target
     close_array(handle)
 

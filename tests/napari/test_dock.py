@@ -123,9 +123,9 @@ def test_a_loaded_model_fills_the_forms(dock, session):
 def test_errors_are_one_sentence_in_the_dock_and_in_napari(dock, session):
     from napari.utils.notifications import notification_manager
 
-    tick(dock, session, Failed("use smaller patches."))
-    assert dock.status.text() == "use smaller patches."
-    assert notification_manager.records[-1].message == "use smaller patches."
+    tick(dock, session, Failed("use smaller patches"))
+    assert dock.status.text() == "Use smaller patches."
+    assert notification_manager.records[-1].message == "Use smaller patches."
 
 
 def test_the_class_in_the_table_is_the_class_of_the_brush(dock):

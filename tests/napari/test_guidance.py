@@ -39,6 +39,7 @@ def test_names_every_class_that_is_missing():
         ({"image": True}, "new_strokes"),
         ({**READY, "painted": (9, 9)}, "train"),
         ({"image": True, "step": 3}, "segment"),
+        ({**READY, "painted": (9, 9), "step": 3, "segmented": True}, "save"),
     ],
 )
 def test_points_at_the_button(now, button):

@@ -68,7 +68,7 @@ class Answers:
             case Step():
                 self._on_step(event)
             case PredictionDone():
-                self._on_done(purpose)
+                self._on_done(event, purpose)
             case Failed():
                 self._on_failed(event, purpose)
             case ModelChanged():
@@ -106,11 +106,11 @@ class Answers:
         elif tile.data is not None:
             self._link.write_tile(tile.index, tile.data)
 
-    def _on_done(self, purpose: str) -> None:
+    def _on_done(self, event: PredictionDone, purpose: str) -> None:
         if purpose == "view":
             self._live.answered(self._clock())
         elif purpose == "image":
-            self._segmenting.finish()
+            self._segmenting.finish(event.step)
             self._board.say("The whole image is segmented.")
 
     def _on_model(self, event: ModelChanged) -> None:

@@ -50,13 +50,14 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the viewer has to say: layers in use, classes, painted pixels, progress."""
+    """What the viewer has to say: layers in use, classes, painted pixels, the segmentation."""
 
     image: bool
     strokes: bool
     classes: tuple[str, ...]
     painted: tuple[int, ...]
     progress: Progress | None
+    segmented: int
 
 
 class Board:
@@ -91,9 +92,9 @@ class Board:
 
     def complain(self, message: str) -> None:
         """Show what went wrong, until the user does something about it."""
-        self._news, self._failed = message, True
+        self._news, self._failed = _sentence(message), True
         self.update()
-        self.complained.emit(message)
+        self.complained.emit(self._news)
 
     def forgive(self) -> None:
         """The user did something about it."""
@@ -109,6 +110,7 @@ class Board:
                 strokes=facts.strokes,
                 ready=now.ready,
                 segmenting=facts.progress is not None,
+                segmented=facts.segmented == now.step > 0,
                 classes=facts.classes,
                 painted=facts.painted,
                 phase=now.phase,
@@ -123,3 +125,9 @@ class Board:
             failed=self._failed,
             button=advice.button,
         )
+
+
+def _sentence(message: str) -> str:
+    """With a capital letter and a full stop."""
+    message = message.strip()
+    return message[:1].upper() + message[1:] + ("" if message.endswith((".", "!", "?")) else ".")

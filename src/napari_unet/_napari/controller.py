@@ -83,6 +83,7 @@ class Controller:
     @_in_words
     def choose_image(self, layer: Any) -> None:
         """Work on this image layer."""
+        self._segmenting.cancel()
         self.link.choose_image(layer)
         self.board.say()
 
@@ -254,6 +255,7 @@ class Controller:
             classes=self.model.classes,
             painted=self._strokes.painted(self.model),
             progress=self._segmenting.progress,
+            segmented=self._segmenting.complete,
         )
 
     # ------------------------------------------------------------------ layers come and go

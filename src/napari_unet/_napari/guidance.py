@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, NamedTuple
 
-Button = Literal["none", "new_strokes", "train", "segment"]
+Button = Literal["none", "new_strokes", "train", "segment", "save"]
 
 
 class Phase(Enum):
@@ -24,8 +24,8 @@ class Situation:
 
     Attributes
     ----------
-    image, strokes, ready, segmenting : bool
-        Whether they are there, or going on.
+    image, strokes, ready, segmenting, segmented : bool
+        Whether they are there, going on, or done with the model as it is.
     classes : tuple of str
         Names, background first.
     painted : tuple of int
@@ -39,6 +39,7 @@ class Situation:
     strokes: bool = False
     ready: bool = False
     segmenting: bool = False
+    segmented: bool = False
     classes: tuple[str, ...] = ("background", "cell")
     painted: tuple[int, ...] = (0, 0)
     phase: Phase = Phase.IDLE
@@ -86,6 +87,11 @@ def _while_training(now: Situation) -> str:
 
 
 def _after_training(now: Situation) -> Advice:
+    if now.segmented:
+        words = (
+            "Looks right? Save the model, or choose the next image. Else paint where it is wrong and press Train."
+        )
+        return Advice(words, "save")
     if not now.strokes:
         return Advice("Press Segment image to use this model, or New strokes to teach it more.", "segment")
     words = "Looks right? Press Segment image, then Save model. If not, paint where it is wrong and press Train."

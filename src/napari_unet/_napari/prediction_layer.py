@@ -23,7 +23,7 @@ def make_prediction(image: Any, colors: Sequence[str]) -> Labels:
     return Labels(
         np.zeros(label_shape(image), np.uint8),
         name=NAME,
-        opacity=0.5,
+        opacity=0.4,
         colormap=prediction_colormap(colors),
         metadata={ROLE: "prediction"},
         **placement(image),

@@ -41,6 +41,12 @@ class Segmenting:
     client : SessionClient
     clock : callable
         Seconds that only grow.
+
+    Attributes
+    ----------
+    progress : Progress or None
+    complete : int
+        Steps of the model that the image in use was last segmented with as a whole; 0 when it was not.
     """
 
     def __init__(self, link: ViewerLink, client: SessionClient, clock: Callable[[], float]) -> None:
@@ -49,6 +55,7 @@ class Segmenting:
         self._layer: object = None
         self._began = 0.0
         self.progress: Progress | None = None
+        self.complete = 0
 
     def start(self, key: str, config: PredictConfig) -> None:
         """Fill the prediction layer with the whole image `key`."""
@@ -68,9 +75,10 @@ class Segmenting:
         spent = self._clock() - self._began
         self.progress = Progress(tile.done, tile.total, spent / tile.done * (tile.total - tile.done))
 
-    def finish(self) -> None:
-        """All tiles have come."""
+    def finish(self, step: int) -> None:
+        """All tiles have come, predicted by a model of `step` steps."""
         self.drop()
+        self.complete = step
         self._link.refresh_prediction()
 
     def cancel(self) -> None:
@@ -81,6 +89,7 @@ class Segmenting:
     def drop(self) -> None:
         """Nothing more will come."""
         self.progress = None
+        self.complete = 0
         self._layer = None
         self.close()
 

@@ -104,7 +104,7 @@ class ViewerLink:
         layer = Labels(
             np.zeros(shape, np.uint8) if data is None else data,
             name=STROKES,
-            opacity=0.8,
+            opacity=1.0,
             colormap=strokes_colormap(model.class_colors),
             metadata={prediction_layer.ROLE: "strokes"},
             **placement(self.image),

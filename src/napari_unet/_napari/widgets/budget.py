@@ -29,6 +29,7 @@ class Budget(QWidget):
         self._seconds.setDecimals(0)
         self._seconds.setValue(120)
         self._seconds.setSuffix(" s")
+        self._seconds.setMinimumWidth(110)
         self._seconds.setEnabled(False)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -163,6 +163,7 @@ class UNetWidget(QWidget):
             "new_strokes": self.layers.new_strokes,
             "train": self.training.toggle,
             "segment": self.segmenting.start,
+            "save": self.model.save_button,
         }
         for name, widget in buttons.items():
             style = _NEXT if name == button else ""

@@ -49,7 +49,7 @@ class Field:
         self._input = made
         self._given: Any = info.default
         self._switch = QCheckBox() if is_optional(info) else None
-        self.label = name.replace("_", " ").capitalize()
+        self.label = name.upper() if len(name) <= 3 else name.replace("_", " ").capitalize()
         self.native: QWidget = self._build(info.description or "")
         self.set(info.default)
         self._input.changed.connect(self._on_input)
@@ -109,7 +109,7 @@ def _start(kind: Any, default: Any) -> Any:
 def _options(kind: Any, info: FieldInfo, start: Any) -> dict[str, Any]:
     """Bounds and step of a number."""
     if kind not in (int, float):
-        return {}
+        return {"text": ""} if kind is bool else {}
     step = 1 if kind is int else _step(start)
     low, high = -_LARGEST[kind], _LARGEST[kind]
     for bound in info.metadata:
