@@ -5,7 +5,7 @@ import torch
 
 from napari_unet.config import ModelConfig
 from napari_unet.errors import ConfigError
-from napari_unet.networks.finetune import adapt, freeze
+from napari_unet.networks.finetune import adapt, freeze, parameter_groups
 
 SPATIAL = {2: (32, 32), 3: (8, 32, 32)}
 
@@ -34,6 +34,16 @@ def test_a_frozen_network_learns_again(make):
     config = ModelConfig(width=2, depth=2)
     network = freeze(freeze(make(config), "head"), "all")
     assert {name.split(".")[0] for name in _step(network, 2)} == {"encoder", "decoder", "head"}
+
+
+def test_the_encoder_learns_more_slowly(make):
+    network = make(ModelConfig(width=2, depth=2))
+    slow, fast = parameter_groups(network, 0.01, encoder=0.5)
+    assert (slow["lr"], fast["lr"]) == (0.005, 0.01)
+    assert {id(values) for values in slow["params"]} == {id(values) for values in network.encoder.parameters()}
+    together = len(slow["params"]) + len(fast["params"])
+    assert together == len(list(network.parameters()))
+    assert [group["lr"] for group in parameter_groups(freeze(network, "decoder"), 0.01)] == [0.01]
 
 
 def test_another_policy_is_refused(make):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import nn
 
 from napari_unet.config import ModelConfig
+from napari_unet.networks.encoders import encoder_network
 from napari_unet.networks.module import DeepNetwork, Network
-from napari_unet.networks.plan import plan
+from napari_unet.networks.plan import check, plan
 
 
 def build_network(config: ModelConfig) -> nn.Module:
@@ -27,6 +28,8 @@ def build_network(config: ModelConfig) -> nn.Module:
     ------
     ConfigError
         When no network can be built from this config; nothing has been allocated then.
+    MissingDependencyError
+        When it has an encoder, and the package that knows encoders is missing.
 
     Examples
     --------
@@ -35,5 +38,8 @@ def build_network(config: ModelConfig) -> nn.Module:
     >>> tuple(network(torch.zeros(2, 1, 33, 50)).shape)
     (2, 3, 33, 50)
     """
+    if config.encoder:
+        check(config)
+        return encoder_network(config)
     graph = plan(config)
     return DeepNetwork(graph) if config.deep_supervision else Network(graph)

@@ -41,6 +41,8 @@ class Estimate:
 def estimate(config: ModelConfig, spatial: Sequence[int], batch: int = 1, *, training: bool = False) -> Estimate:
     """Estimate one forward pass, or one training step with AdamW.
 
+    Only a network with an encoder needs torch, and the package that knows encoders, for this.
+
     Parameters
     ----------
     config : ModelConfig
@@ -63,6 +65,8 @@ def estimate(config: ModelConfig, spatial: Sequence[int], batch: int = 1, *, tra
     >>> cost.parameters, round(cost.flops / 1e9), round(cost.bytes / 1e6)
     (1942306, 24, 76)
     """
+    if config.encoder:
+        return _measured(config, spatial, batch, training)
     graph = plan(config)
     sizes = _values(graph, _padded(graph, spatial), batch)
     moves = schedule(graph, graph.outputs if training else graph.outputs[:1])
@@ -74,6 +78,16 @@ def estimate(config: ModelConfig, spatial: Sequence[int], batch: int = 1, *, tra
     )
     peak = _training_peak(graph, moves, sizes) if training else _inference_peak(graph, moves, sizes)
     copies = TRAINING_COPIES if training else 1
+    return Estimate(weights, flops, FLOAT * weights * copies + peak)
+
+
+def _measured(config: ModelConfig, spatial: Sequence[int], batch: int, training: bool) -> Estimate:
+    """Count an encoder from another package; torch runs it without values."""
+    from napari_unet.networks.measure import measure
+
+    weights, flops, peak = measure(config, spatial, batch, training=training)
+    # The gradients are part of the measured peak already.
+    copies = TRAINING_COPIES - 1 if training else 1
     return Estimate(weights, flops, FLOAT * weights * copies + peak)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,31 @@ def freeze(network: nn.Module, policy: Policy) -> nn.Module:
     return network.train(network.training)
 
 
+def parameter_groups(network: nn.Module, learning_rate: float, encoder: float = 0.1) -> list[dict[str, Any]]:
+    """Groups for an optimiser in which the contracting path learns more slowly than the rest.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Network made by `build_network`.
+    learning_rate : float
+        Learning rate of the decoder and the head.
+    encoder : float
+        Learning rate of the encoder, in parts of that.
+
+    Returns
+    -------
+    list of dict
+        ``params`` and ``lr`` for `torch.optim`; frozen parameters are left out.
+    """
+    slow, fast = [], []
+    for name, values in network.named_parameters():
+        if values.requires_grad:
+            (slow if name.split(".")[0] in ENCODERS else fast).append(values)
+    groups = [(slow, learning_rate * encoder), (fast, learning_rate)]
+    return [{"params": values, "lr": rate} for values, rate in groups if values]
+
+
 def adapt(state: Mapping[str, Tensor], old: ModelConfig, new: ModelConfig) -> nn.Module:
     """Build the network of `new` with the weights of a network of `old`.
 
@@ -68,13 +93,12 @@ def adapt(state: Mapping[str, Tensor], old: ModelConfig, new: ModelConfig) -> nn
             )
     network = build_network(new)
     fresh = network.state_dict()
-    first = {f"{node.name}.weight" for node in network.graph.nodes if node.inputs == (0,)}  # type: ignore[union-attr]
     with torch.no_grad():
         for name in fresh.keys() & state.keys():
             if name.split(".")[0] in HEADS:
                 known = [_foreground(c.classes) if name.startswith("guide.") else c.classes for c in (old, new)]
                 _copy_classes(fresh[name], state[name], *known, both=name.startswith("up."))
-            elif name in first:
+            elif fresh[name].shape != state[name].shape:
                 fresh[name].copy_(_channels(state[name], fresh[name].shape[1]))
             else:
                 fresh[name].copy_(state[name])

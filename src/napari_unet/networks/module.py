@@ -60,10 +60,7 @@ class Network(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """Switch to training; layers whose parameters are all frozen keep their statistics."""
         super().train(mode)
-        for layer in self._layers:
-            own = [] if layer is None else list(layer.parameters())
-            if layer is not None and own and not any(values.requires_grad for values in own):
-                layer.eval()
+        hold_frozen(self)
         return self
 
     def _outputs(self, x: Tensor, moves: Sequence[Move], wanted: Sequence[int]) -> list[Tensor]:
@@ -76,16 +73,9 @@ class Network(nn.Module):
         return [y if y.shape[2:] == size else y[box] for y in found]
 
     def _padded(self, x: Tensor) -> Tensor:
-        """Repeat the last pixels up to a multiple of the stride; normalisation needs two pixels at every level."""
-        size, stride = x.shape[2:], self.graph.stride
-        target = [(n + s - 1) // s * s for n, s in zip(size, stride, strict=True)]
+        """Normalisation over an image, or over a batch of one, needs two pixels at every level."""
         alone = self.training and x.shape[0] == 1 and self.graph.norm_kind == "batch"
-        if alone or self.graph.norm_kind in ("group", "instance"):
-            target[-1] = torch.sym_max(target[-1], 2 * stride[-1])  # type: ignore[no-untyped-call]
-        extra = [t - n for t, n in zip(target, size, strict=True)]
-        if not any(extra):
-            return x
-        return functional.pad(x, [n for pixels in reversed(extra) for n in (0, pixels)], mode="replicate")
+        return pad_to(x, self.graph.stride, twice=alone or self.graph.norm_kind in ("group", "instance"))
 
     def _run(self, x: Tensor, moves: Sequence[Move], wanted: Sequence[int]) -> list[Tensor]:
         values = {0: x}
@@ -109,6 +99,26 @@ class DeepNetwork(Network):
     def forward_deep(self, x: Tensor) -> list[Tensor]:
         """All outputs, each ``(N, K, *spatial)``, the main one first."""
         return self._outputs(x, self._all, self.graph.outputs)
+
+
+def pad_to(x: Tensor, stride: Axes, *, twice: bool = False) -> Tensor:
+    """Repeat the last pixels up to a multiple of `stride`, along the last axis at least up to `twice` the stride."""
+    size = x.shape[2:]
+    target = [(n + s - 1) // s * s for n, s in zip(size, stride, strict=True)]
+    if twice:
+        target[-1] = torch.sym_max(target[-1], 2 * stride[-1])  # type: ignore[no-untyped-call]
+    extra = [t - n for t, n in zip(target, size, strict=True)]
+    if not any(extra):
+        return x
+    return functional.pad(x, [n for pixels in reversed(extra) for n in (0, pixels)], mode="replicate")
+
+
+def hold_frozen(network: nn.Module) -> None:
+    """Keep layers whose own parameters are all frozen in evaluation mode."""
+    for layer in network.modules():
+        own = list(layer.parameters(recurse=False))
+        if own and not any(values.requires_grad for values in own):
+            layer.eval()
 
 
 def _apply(node: Node, inputs: list[Tensor], alone: bool) -> Tensor:

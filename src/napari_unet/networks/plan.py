@@ -24,6 +24,7 @@ MEMBERS: dict[str, Callable[[ModelConfig], Graph]] = {
     "fcn32s": fcn,
 }
 DEEP = ("unetpp", "unet3plus")
+ENCODED = ("unet", "unetpp", "fpn", "linknet", "pspnet")
 
 
 @lru_cache(maxsize=64)
@@ -35,7 +36,7 @@ def plan(config: ModelConfig) -> Graph:
     ConfigError
         When no network can be built from this config.
     """
-    _check(config)
+    check(config)
     graph = MEMBERS[config.architecture](config)
     count = sum(parameters(graph, node) for node in graph.nodes)
     if count > MAX_PARAMETERS:
@@ -52,18 +53,24 @@ def parameters(graph: Graph, node: Node) -> int:
     return node.channels * (graph.nodes[node.inputs[0]].channels * prod(node.kernel) + node.bias)
 
 
-def _check(config: ModelConfig) -> None:
-    if config.padding == "valid" and config.architecture != "unet":
-        raise ConfigError(f"choose padding='same' for {config.architecture}; only unet has an unpadded form")
-    if config.architecture not in MEMBERS:
-        raise ConfigError(f"choose architecture {', '.join(MEMBERS)}; '{config.architecture}' cannot be built here")
-    if config.deep_supervision and config.architecture not in DEEP:
-        raise ConfigError(f"switch deep_supervision off or choose {' or '.join(DEEP)}; {config.architecture} has none")
-    if config.guided and config.architecture != "unet3plus":
-        raise ConfigError(f"switch guided off or choose unet3plus; {config.architecture} has no guidance")
-    if config.block == "residual" and config.architecture.startswith("fcn"):
-        raise ConfigError(
-            f"choose another block than 'residual'; {config.architecture} is built of single convolutions"
-        )
-    if config.encoder and config.architecture.startswith("fcn"):
-        raise ConfigError(f"remove the encoder; {config.architecture} has its own")
+def check(config: ModelConfig) -> None:
+    """Raise `ConfigError` for settings that do not go together."""
+    name = config.architecture
+    wrong = {
+        f"choose padding='same' for {name}; only unet has an unpadded form": config.padding == "valid"
+        and (name != "unet" or config.encoder is not None),
+        f"switch deep_supervision off or choose unetpp or unet3plus without an encoder; {name} has none": (
+            config.deep_supervision and (name not in DEEP or config.encoder is not None)
+        ),
+        f"switch guided off or choose unet3plus; {name} has no guidance": config.guided and name != "unet3plus",
+        f"choose another block than 'residual'; {name} is built of single convolutions": (
+            config.block == "residual" and name.startswith("fcn")
+        ),
+        f"remove the encoder; {name} has its own": config.encoder is not None and name not in ENCODED,
+        "remove the encoder or choose ndim=2; encoders read planes": config.encoder is not None and config.ndim != 2,
+        f"choose an encoder for {name}, for example encoder='resnet50'": not config.encoder and name not in MEMBERS,
+        "choose an encoder, or set encoder_weights=None": not config.encoder and config.encoder_weights is not None,
+    }
+    for sentence, applies in wrong.items():
+        if applies:
+            raise ConfigError(sentence)
