@@ -60,7 +60,8 @@ def parameter_groups(network: nn.Module, learning_rate: float, encoder: float = 
     list of dict
         ``params`` and ``lr`` for `torch.optim`; frozen parameters are left out.
     """
-    slow, fast = [], []
+    slow: list[nn.Parameter] = []
+    fast: list[nn.Parameter] = []
     for name, values in network.named_parameters():
         if values.requires_grad:
             (slow if name.split(".")[0] in ENCODERS else fast).append(values)

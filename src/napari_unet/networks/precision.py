@@ -51,7 +51,7 @@ def _labels(logits: Tensor) -> Tensor:
 
 def _duration(network: nn.Module, example: Tensor, dtype: torch.dtype, seconds: float) -> float:
     """Shortest of the passes that fit into `seconds`; the one before them warms up."""
-    found = []
+    found: list[float] = []
     end = time.perf_counter() + seconds
     with torch.autocast(example.device.type, dtype, enabled=dtype != torch.float32):
         network(example)
