@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_unet.session.model import Model
 
 SCENES = ("tissue", "cells")
+COLORS = ("#56B4E9", "#009E73")
 PICTURE_SECONDS = 120
 
 
@@ -71,7 +72,9 @@ def _learn(scene: Scene, seconds: float) -> Model:
 
     progress = Progress()
     model: Model | None = None
-    config = ModelConfig(**{**dict(default_model(scene.image, scene.axes, [scene.strokes])), "classes": scene.classes})
+    config = ModelConfig(
+        **{**dict(default_model(scene.image, scene.axes, [scene.strokes])), "classes": scene.classes, "colors": COLORS}
+    )
     with stop_on_interrupt() as should_stop:
         for event in train(
             scene.image,

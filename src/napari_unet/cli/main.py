@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from napari_unet import __version__
 from napari_unet.errors import NapariUnetError
+from napari_unet.session.threads import PATIENT_THREADS
 
 #: Subcommands, in the order of ``--help``; each is a module with `add_arguments` and `run`.
 COMMANDS = {
@@ -36,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 if all went well, 1 if the work could not be done, 2 if the command line is wrong.
     """
     options = _parser(arguments).parse_args(arguments)
+    for name, value in PATIENT_THREADS.items():
+        os.environ.setdefault(name, value)
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(levelname)s %(message)s")
     try:
         return int(import_module(f"napari_unet.cli.{options.command}").run(options))

@@ -19,6 +19,7 @@ from napari_unet.session.commands import Command, Shutdown
 from napari_unet.session.messages import Ready, WorkerDied
 from napari_unet.session.pipe import read_message, write_message
 from napari_unet.session.replay import Replay
+from napari_unet.session.threads import PATIENT_THREADS
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +174,7 @@ class _pipe:  # noqa: N801 - a context manager used like a function
 
 def _start(line: list[str], stderr: BinaryIO) -> subprocess.Popen[bytes]:
     """Start the process at low priority, so that painting stays fluid."""
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    environment = PATIENT_THREADS | dict(os.environ) | {"PYTHONUNBUFFERED": "1"}
     if sys.platform == "win32":
         flags = subprocess.BELOW_NORMAL_PRIORITY_CLASS | subprocess.CREATE_NO_WINDOW
         extra: dict[str, object] = {"creationflags": flags}
