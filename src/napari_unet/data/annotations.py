@@ -54,7 +54,9 @@ def import_mask(mask: npt.ArrayLike) -> Strokes:
     """
     array = check_values(np.asarray(mask), "mask")
     dtype = np.min_scalar_type(int(array.max(initial=0)) + 1)
-    return array.astype(dtype) + dtype.type(1)
+    strokes: Strokes = array.astype(dtype)
+    strokes += dtype.type(1)
+    return strokes
 
 
 def check_values(strokes: Strokes, name: str = "strokes") -> Strokes:
@@ -79,8 +81,8 @@ def check_classes(top: int, config: ModelConfig) -> None:
     count = class_count(config)
     if config.task == "semantic" and top > count:
         raise AnnotationError(
-            f"add a class to the model or repaint: strokes use the value {top}, and with {count} classes the largest is "
-            f"{count} ({class_names(config)[-1]})"
+            f"add a class to the model or repaint: strokes use the value {top}, and with {count} classes the "
+            f"largest is {count} ({class_names(config)[-1]})"
         )
 
 

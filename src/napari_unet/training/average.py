@@ -34,7 +34,7 @@ class Average:
         """Move towards `network`; with decay 0 become equal to it."""
         self._count += 1
         kept = min(decay, (1 + self._count) / (10 + self._count))
-        ours, theirs = list(self.network.parameters()), list(network.parameters())
-        torch._foreach_lerp_(ours, theirs, 1.0 - kept)
+        ours: list[torch.Tensor] = [*self.network.parameters()]
+        torch._foreach_lerp_(ours, [*network.parameters()], 1.0 - kept)
         for mine, other in zip(self.network.buffers(), network.buffers(), strict=True):
             mine.copy_(other)
