@@ -23,6 +23,7 @@ from napari_unet.data.simulate import paint_strokes
 from report import machine, print_table, write_json
 
 Predict = Callable[[npt.NDArray[np.generic]], npt.NDArray[np.integer]]
+Fitted = tuple[Predict, int]  # and the steps it took
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def main() -> None:
     print_table(
         f"Foreground IoU on {options.test} unseen images, {options.train} images with strokes "
         f"({100 * options.fraction:g} %), seeds {options.seeds}",
-        ["method", "mean", "spread", "lowest", "highest", "pooled", "seconds", "per image, s"],
+        ["method", "mean", "spread", "lowest", "highest", "pooled", "steps", "seconds", "per image, s"],
         [_row(method, [run for run in results if run["method"] == method]) for method in methods],
     )
     write_json(options.json, {"options": vars(options), "runs": results})
@@ -64,7 +65,7 @@ def _runs(samples: list[Sample], seed: int, options: argparse.Namespace) -> list
     images = [sample.image for sample in train]
     strokes = [paint_strokes(sample.labels, seed + 1000 * i, options.fraction) for i, sample in enumerate(train)]
     dense = [np.where(sample.labels > 0, 2, 1).astype(np.uint8) for sample in train]
-    methods: list[tuple[str, Callable[[], Predict]]] = []
+    methods: list[tuple[str, Callable[[], Fitted]]] = []
     if not options.no_forest:
         methods.append(("random forest", lambda: _forest(images, strokes, seed, options)))
     if not options.no_network:
@@ -74,24 +75,25 @@ def _runs(samples: list[Sample], seed: int, options: argparse.Namespace) -> list
     return [_measure(method, seed, fit, test) for method, fit in methods]
 
 
-def _forest(images: Sequence[Any], strokes: Sequence[Any], seed: int, options: argparse.Namespace) -> Predict:
+def _forest(images: Sequence[Any], strokes: Sequence[Any], seed: int, options: argparse.Namespace) -> Fitted:
     from forest import Forest
 
     forest = Forest(seed, options.threads or 2)
     forest.fit(images, strokes)
-    return forest.predict
+    return forest.predict, 0
 
 
-def _network(images: Sequence[Any], strokes: Sequence[Any], seed: int, options: argparse.Namespace) -> Predict:
+def _network(images: Sequence[Any], strokes: Sequence[Any], seed: int, options: argparse.Namespace) -> Fitted:
     training = nu.TrainConfig(**{"seed": seed, "threads": options.threads, **options.training})
     config = nu.ModelConfig(**options.model)
-    return nu.fit(images, strokes, model=config, seconds=options.seconds, training=training).predict
+    model = nu.fit(images, strokes, model=config, seconds=options.seconds, training=training)
+    return model.predict, model.step
 
 
-def _measure(method: str, seed: int, fit: Callable[[], Predict], test: Sequence[Sample]) -> dict[str, Any]:
+def _measure(method: str, seed: int, fit: Callable[[], Fitted], test: Sequence[Sample]) -> dict[str, Any]:
     """Fit once, then score on each unseen image."""
     start = time.perf_counter()
-    predict = fit()
+    predict, steps = fit()
     fitted = time.perf_counter()
     pairs = [_overlap(predict(sample.image) >= 2, sample.labels > 0) for sample in test]
     finished = time.perf_counter()
@@ -101,11 +103,12 @@ def _measure(method: str, seed: int, fit: Callable[[], Predict], test: Sequence[
         "seed": seed,
         "iou": float(np.mean(list(per_image.values()))),
         "pooled": sum(both for both, _ in pairs) / max(sum(either for _, either in pairs), 1),
+        "steps": steps,
         "fit_seconds": fitted - start,
         "predict_seconds": (finished - fitted) / len(test),
         "per_image": per_image,
     }
-    print(f"seed {seed}  {method}: {result['iou']:.3f} ({result['fit_seconds']:.0f} s)", flush=True)
+    print(f"seed {seed}  {method}: {result['iou']:.3f} ({result['fit_seconds']:.0f} s, {steps} steps)", flush=True)
     return result
 
 
@@ -117,7 +120,9 @@ def _overlap(predicted: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_]) -> 
 def _row(method: str, runs: list[dict[str, Any]]) -> list[Any]:
     scores = [run["iou"] for run in runs]
     spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else float("nan")
-    means = [float(np.mean([run[key] for run in runs])) for key in ("pooled", "fit_seconds", "predict_seconds")]
+    means = [
+        float(np.mean([run[key] for run in runs])) for key in ("pooled", "steps", "fit_seconds", "predict_seconds")
+    ]
     return [method, float(np.mean(scores)), spread, min(scores), max(scores), *means]
 
 

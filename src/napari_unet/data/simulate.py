@@ -276,8 +276,7 @@ class _Hand:
 
     def _free_start(self, depth: Floats) -> npt.NDArray[np.float64]:
         """Choose a random place, and go to the middle of the region there."""
-        places = np.argwhere(depth > 0)
-        place = places[self.rng.integers(len(places))]
+        place = self._anywhere(depth)
         reach = 3 * self.brush
         window = _grow([slice(int(i), int(i) + 1) for i in place], depth.shape, reach)
         return np.asarray(_deepest(depth[window]) + [side.start for side in window])
@@ -286,6 +285,15 @@ class _Hand:
         """Choose a random place among the deepest."""
         places = np.argwhere(depth >= part * depth.max())
         return np.asarray(places[self.rng.integers(len(places))], dtype=np.float64)
+
+    def _anywhere(self, depth: Floats) -> npt.NDArray[np.intp]:
+        """Choose a random place within the region; a list of all its pixels is the last resort."""
+        for _ in range(50):
+            place = self.rng.integers(depth.shape)
+            if depth[tuple(place)] > 0:
+                return np.asarray(place)
+        places = np.argwhere(depth > 0)
+        return np.asarray(places[self.rng.integers(len(places))])
 
     def _stroke(
         self,

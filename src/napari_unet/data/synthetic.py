@@ -13,6 +13,7 @@ from scipy import ndimage
 from napari_unet.errors import ConfigError
 
 Floats = npt.NDArray[np.float32]
+Points = npt.NDArray[np.float64]
 
 _OFFSET = 100.0  # camera offset, grey values
 _READ_NOISE = 3.0  # grey values
@@ -45,9 +46,9 @@ class SyntheticImage:
 class _Cell:
     """An ellipsoid: centre and radii in pixels of the image plane, and the axes it is turned to."""
 
-    centre: npt.NDArray[np.float64]
-    radii: npt.NDArray[np.float64]
-    rotation: npt.NDArray[np.float64]
+    centre: Points
+    radii: Points
+    rotation: Points
 
     @property
     def reach(self) -> float:
@@ -153,16 +154,19 @@ def _place(
     """Place cells one by one, most of them beside one that is there, none on top of another."""
     extent = np.multiply(shape, step)
     volume = np.pi / 6 * diameter**3 if len(shape) == 3 else np.pi / 4 * diameter**2
-    wanted = round(density * float(extent.prod()) / volume) if density else 0
-    placed: list[_Cell] = []
-    for _ in range(40 * max(wanted, 1)):
-        if len(placed) >= max(wanted, int(density > 0)):
-            return
+    wanted = max(round(density * float(extent.prod()) / volume), 1) if density else 0
+    centres, reaches, count = np.zeros((wanted, len(shape))), np.zeros(wanted), 0
+    for _ in range(40 * wanted):
         cell = _random_cell(rng, len(shape), diameter)
-        centre = _beside(rng, placed, cell) if placed and rng.random() < 0.75 else rng.uniform(0, extent)
-        if _fits(centre, cell.reach, placed, extent):
-            placed.append(_Cell(centre, cell.radii, cell.rotation))
-            yield placed[-1]
+        beside = count and rng.random() < 0.75
+        centre = _beside(rng, centres[:count], reaches[:count], cell) if beside else rng.uniform(0, extent)
+        if not _fits(centre, cell.reach, centres[:count], reaches[:count], extent):
+            continue
+        centres[count], reaches[count] = centre, cell.reach
+        count += 1
+        yield _Cell(centre, cell.radii, cell.rotation)
+        if count == wanted:
+            return
 
 
 def _random_cell(rng: np.random.Generator, ndim: int, diameter: float) -> _Cell:
@@ -175,19 +179,19 @@ def _random_cell(rng: np.random.Generator, ndim: int, diameter: float) -> _Cell:
     return _Cell(np.zeros(ndim), radii, rotation)
 
 
-def _beside(rng: np.random.Generator, placed: list[_Cell], cell: _Cell) -> npt.NDArray[np.float64]:
+def _beside(rng: np.random.Generator, centres: Points, reaches: Points, cell: _Cell) -> Points:
     """Find a place where `cell` presses against one of the cells that are there."""
-    neighbour = placed[rng.integers(len(placed))]
-    direction = rng.normal(size=cell.centre.size)
-    distance = rng.uniform(0.75, 1.0) * (neighbour.radii.mean() + cell.radii.mean())
-    return np.asarray(neighbour.centre + distance * direction / np.linalg.norm(direction), dtype=float)
+    neighbour = rng.integers(len(centres))
+    direction = rng.normal(size=centres.shape[1])
+    distance = rng.uniform(0.7, 0.95) * (reaches[neighbour] + cell.reach)
+    return np.asarray(centres[neighbour] + distance * direction / np.linalg.norm(direction), dtype=float)
 
 
-def _fits(centre: npt.NDArray[np.float64], reach: float, placed: list[_Cell], extent: npt.NDArray[np.float64]) -> bool:
+def _fits(centre: Points, reach: float, centres: Points, reaches: Points, extent: Points) -> bool:
     """Whether the centre lies in the image and no other cell is too near."""
     if not np.all((centre >= 0) & (centre < extent)):
         return False
-    return all(np.linalg.norm(centre - other.centre) > 0.66 * (reach + other.reach) for other in placed)
+    return bool(np.all(((centres - centre) ** 2).sum(1) > (0.66 * (reach + reaches)) ** 2))
 
 
 def _draw(
