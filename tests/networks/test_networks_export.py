@@ -22,6 +22,8 @@ CASES = {
     "unetpp": ({"architecture": "unetpp", "depth": 2}, [(1, 33, 50)]),
     "unet3plus": ({"architecture": "unet3plus", "depth": 2}, [(1, 33, 50)]),
     "fcn8s": ({"architecture": "fcn8s", "width": 1}, [(1, 33, 70)]),
+    "unet3plus-guided": ({"architecture": "unet3plus", "guided": True}, [(2, 33, 50)]),
+    "fcn16s": ({"architecture": "fcn16s", "width": 1}, [(1, 33, 70)]),
     "fcn32s": ({"architecture": "fcn32s", "width": 1}, [(1, 33, 70)]),
 }
 

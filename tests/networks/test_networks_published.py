@@ -1,5 +1,8 @@
 """Numbers that the publications and their reference implementations state."""
 
+import runpy
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -93,3 +96,13 @@ def test_names_in_the_state_are_stable():
     assert names == [f"{name}.weight" for name in blocks]
     normed = build_network(ModelConfig(width=2, depth=1)).state_dict()
     assert {"encoder.0.norm0.weight", "decoder.0.norm1.running_var"} <= set(normed)
+
+
+def test_the_page_shows_these_networks():
+    """Pictures and table of docs/networks.md are made by docs/draw_networks.py."""
+    docs = Path(__file__).parents[2] / "docs"
+    drawing = runpy.run_path(str(docs / "draw_networks.py"))
+    page = (docs / "networks.md").read_text(encoding="utf-8")
+    assert drawing["page_with_table"](page) == page
+    for name, text in drawing["pictures"]().items():
+        assert (docs / "images" / f"{name}.svg").read_text(encoding="utf-8") == text

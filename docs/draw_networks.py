@@ -1,0 +1,171 @@
+"""Draw every member of the family from its graph, and write the table of costs into networks.md.
+
+Run ``python docs/draw_networks.py`` after a change of the networks; the tests compare.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from napari_unet.config import ModelConfig
+from napari_unet.networks import estimate, geometry
+from napari_unet.networks.graph import Graph
+from napari_unet.networks.plan import plan
+
+DOCS = Path(__file__).parent
+PAGE = DOCS / "networks.md"
+MEMBERS = {
+    "unet": ModelConfig(),
+    "unet-2015": ModelConfig(width=64, padding="valid", norm="none"),
+    "unetpp": ModelConfig(architecture="unetpp"),
+    "unet3plus": ModelConfig(architecture="unet3plus"),
+    "fcn8s": ModelConfig(architecture="fcn8s"),
+    "fcn16s": ModelConfig(architecture="fcn16s"),
+    "fcn32s": ModelConfig(architecture="fcn32s"),
+}
+COLORS = {"skip": "#999999", "pool": "#D55E00", "up": "#0072B2"}
+WORDS = {"skip": "same size", "pool": "max-pool", "up": "up-sample"}
+FILLS = {"encoder": "#FBE6D4", "classifier": "#FBE6D4", "decoder": "#DCEBF6", "input": "#EEEEEE"}
+STEP_X, STEP_Y, HIGH = 104, 74, 40
+
+
+@dataclass
+class Box:
+    """Layers that are drawn as one."""
+
+    name: str
+    channels: int = 0
+    level: int = 0
+    column: int = 0
+    sources: set[str] = field(default_factory=set)
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Left upper corner."""
+        return 20 + STEP_X * self.column, 34 + STEP_Y * self.level
+
+
+def box_name(name: str) -> str:
+    """Box of a layer: its place in the network without the layer's own name."""
+    parts = name.split(".")
+    numbers = [part for part in parts[1:] if part.isdigit()]
+    return ".".join([parts[0], *numbers])
+
+
+def kind(start: Box, end: Box) -> str:
+    """What an arrow between boxes does."""
+    if start.level == end.level:
+        return "skip"
+    return "pool" if start.level < end.level else "up"
+
+
+def boxes(graph: Graph) -> list[Box]:
+    """Boxes of a graph in the order they are run, with where they read from."""
+    found: dict[str, Box] = {}
+    for node in graph.nodes:
+        box = found.setdefault(box_name(node.name), Box(box_name(node.name)))
+        box.channels, box.level = node.channels, max(node.scale).bit_length() - 1
+        for source in node.inputs:
+            other = box_name(graph.nodes[source].name)
+            if other != box.name:
+                box.sources.add(other)
+    for box in found.values():
+        before = [found[name].column for name in box.sources]
+        box.column = max(before, default=-1) + 1
+    return list(found.values())
+
+
+def arrow(start: Box, end: Box) -> str:
+    """One arrow, bent where a straight one would run through the boxes between."""
+    how = kind(start, end)
+    (x0, y0), (x1, y1) = start.place, end.place
+    wide = STEP_X - 30
+    if start.level != end.level:
+        bend = 22 * (start.level - end.level - 1) if how == "up" else 0
+        begin, end_y = y0 + (HIGH if how == "pool" else 0), y1 + HIGH / 2 + bend / 5
+        line = f"M{x0 + wide / 2} {begin} Q{(x0 + x1 + wide) / 2 + bend} {(begin + end_y) / 2 + bend} {x1} {end_y}"
+    elif end.column - start.column == 1:
+        line = f"M{x0 + wide} {y0 + HIGH / 2} L{x1} {y1 + HIGH / 2}"
+    else:
+        bend = 14 + 2 * (end.column - start.column)
+        line = f"M{x0 + wide / 2} {y0} C{x0 + wide} {y0 - bend} {x1 - 10} {y1 - bend} {x1 + 12} {y1}"
+    color = COLORS[how]
+    return f'<path d="{line}" fill="none" stroke="{color}" stroke-width="1.6" marker-end="url(#{how})"/>'
+
+
+def draw(graph: Graph, title: str) -> str:
+    """Picture of a graph as SVG: levels from fine to coarse downwards, the order of work to the right."""
+    drawn = boxes(graph)
+    places = {box.name: box for box in drawn}
+    width = 20 + STEP_X * (1 + max(box.column for box in drawn))
+    high = 60 + STEP_Y * (1 + max(box.level for box in drawn))
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {high}" '
+        'font-family="Helvetica, Arial, sans-serif" font-size="12">',
+        f'<title>{title}</title><rect width="{width}" height="{high}" fill="#ffffff"/><defs>',
+    ]
+    parts += [
+        f'<marker id="{how}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="6" markerHeight="6" orient="auto">'
+        f'<path d="M0 0 L10 5 L0 10 z" fill="{color}"/></marker>'
+        for how, color in COLORS.items()
+    ]
+    parts.append("</defs>")
+    parts += [arrow(places[name], box) for box in drawn for name in sorted(box.sources)]
+    parts += [rectangle(box) for box in drawn]
+    parts += [
+        f'<text x="{20 + 110 * i}" y="{high - 12}" fill="{COLORS[how]}">→ {word}</text>'
+        for i, (how, word) in enumerate(WORDS.items())
+    ]
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def rectangle(box: Box) -> str:
+    """One box with its name and channels."""
+    x, y = box.place
+    fill = FILLS.get(box.name.split(".")[0], "#E3F3EC")
+    return (
+        f'<rect x="{x}" y="{y}" width="{STEP_X - 30}" height="{HIGH}" rx="5" fill="{fill}" stroke="#666"/>'
+        f'<text x="{x + 6}" y="{y + 16}">{box.name}</text>'
+        f'<text x="{x + 6}" y="{y + 32}" fill="#555">{box.channels} ch</text>'
+    )
+
+
+def row(name: str, config: ModelConfig) -> str:
+    """One line of the table."""
+    edge = 1024 if config.padding == "same" else 1004
+    cost, shape = estimate(config, (edge, edge)), geometry(config)
+    mega = edge * edge / 1e6
+    memory = (cost.bytes - 4 * cost.parameters) / mega / 1e6
+    return (
+        f"| `{name}` | {config.width} | {cost.parameters / 1e6:.2f} M | {cost.flops / mega / 1e9:.0f} "
+        f"| {memory:.0f} MB | {2 * shape.halo[0] + 1} px | {shape.stride[0]} |"
+    )
+
+
+def table() -> str:
+    """Costs of all members."""
+    head = "| name | width | parameters | GFLOP per megapixel | memory per megapixel | receptive field | stride |"
+    return "\n".join([head, "|---" * 7 + "|", *(row(name, config) for name, config in MEMBERS.items())])
+
+
+def pictures() -> dict[str, str]:
+    """Pictures of all members; the published U-Net looks like the common one."""
+    return {name: draw(plan(config), name) for name, config in MEMBERS.items() if config.padding == "same"}
+
+
+def page_with_table(text: str) -> str:
+    """Put the table between its marks."""
+    return re.sub(r"(<!-- table -->\n).*?(<!-- end -->)", lambda m: m[1] + table() + "\n" + m[2], text, flags=re.DOTALL)
+
+
+def main() -> None:
+    """Write pictures and table."""
+    for name, text in pictures().items():
+        (DOCS / "images" / f"{name}.svg").write_text(text, encoding="utf-8")
+    PAGE.write_text(page_with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
