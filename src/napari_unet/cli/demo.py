@@ -61,7 +61,7 @@ def _work(name: str, folder: Path, seconds: float) -> None:
     model = _learn(scene, seconds)
     image, truth = scene.unseen
     scores = score(model.predict(image, axes=scene.axes) > 1, truth > 0)
-    where = "the pixels not painted on" if image is scene.image else "a field never seen before"
+    where = "the same image, against an outline drawn by hand" if image is scene.image else "a field never seen before"
     say(f"{name}: {scene.classes[1]} found with IoU {scores['iou']:.3f}, Dice {scores['dice']:.3f} on {where}")
     _save(scene, model, folder)
     say(f"{name}: image, strokes, prediction and model are in {folder}")
