@@ -266,6 +266,7 @@ class Controller:
         link.roles_changed.connect(self._on_roles)
         link.removed.connect(self._on_removed)
         link.painted.connect(self._on_painted)
+        link.redrawn.connect(self._strokes.note_redrawn)
         link.regions_changed.connect(self._strokes.note_regions)
         link.view_changed.connect(self._on_view)
         link.pixels_changed.connect(self._on_pixels)

@@ -13,6 +13,7 @@ from napari_unet.session.arrays import SharedArray, SharedRef
 from napari_unet.session.commands import Box
 
 VALUES = 256
+BAND_PIXELS = 2**20
 
 
 class StrokesMirror:
@@ -32,7 +33,7 @@ class StrokesMirror:
     def __init__(self, data: Any) -> None:
         self.shape = tuple(int(size) for size in data.shape)
         self._shared = SharedArray(self.shape, data.dtype)
-        self._used: set[tuple[int, ...]] = set()
+        self._used: dict[tuple[int, ...], Box] = {}
         self.counts = np.zeros(VALUES, np.int64)
         self.counts[0] = int(np.prod(self.shape))
         self.sync(data)
@@ -59,24 +60,44 @@ class StrokesMirror:
         """Copy whatever differs; the box around it, or None when all was equal."""
         return self.copy(data, whole(self.shape))
 
+    def painted_part(self, plane: Box) -> Box | None:
+        """The part of one plane that was ever painted, which is all that undo and redo can change."""
+        if any(stop - start > 1 for start, stop in plane[:-2]):
+            return plane
+        lead = tuple(start for start, _ in plane[:-2])
+        return (*plane[:-2], *self._used[lead]) if lead in self._used else None
+
     def close(self) -> None:
         """Give the shared memory back."""
         self._shared.close()
 
     def _copy_plane(self, data: Any, lead: tuple[int, ...], box: Box) -> Box | None:
-        """Copy a part of one plane; planes that nobody painted on are not even read from shared memory."""
-        place: tuple[int | slice, ...] = (*lead, *slices(box))
-        new = np.asarray(data[place])
-        if lead not in self._used and not new.any():
+        """Copy a part of one plane, a band of rows at a time; the box around what was new, or None."""
+        (top, bottom), columns = box
+        rows = max(BAND_PIXELS // max(columns[1] - columns[0], 1), 1)
+        changed: Box | None = None
+        for first in range(top, bottom, rows):
+            band = ((first, min(first + rows, bottom)), columns)
+            changed = union(changed, self._copy_band(data, lead, band))
+        return changed
+
+    def _copy_band(self, data: Any, lead: tuple[int, ...], box: Box) -> Box | None:
+        """Copy what is new in `box`; planes that nobody painted on are not even read from shared memory."""
+        new = np.asarray(data[(*lead, *slices(box))])
+        # max and min are 15 times faster than any() on integers
+        if lead not in self._used and not (new.max() or new.min()):
             return None
-        self._used.add(lead)
-        old = self._shared.array[place]
-        differs = new != old
+        plane = self._shared.array[lead]
+        differs = new != plane[slices(box)]
         if not differs.any():
             return None
+        changed = _around(differs, box)
+        new = np.asarray(data[(*lead, *slices(changed))])
+        old = plane[slices(changed)]
         self.counts += _count(new) - _count(old)
         old[...] = new
-        return _around(differs, box)
+        self._used[lead] = union(self._used.get(lead), changed) or changed
+        return changed
 
 
 def _around(mask: npt.NDArray[np.bool_], box: Box) -> Box:

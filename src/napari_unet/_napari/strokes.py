@@ -64,6 +64,11 @@ class Strokes:
             return
         self._dirty = union(self._dirty, box or whole(mirror.shape))
 
+    def note_redrawn(self, plane: Box) -> None:
+        """A plane was drawn again: perhaps by undo, which says nothing else."""
+        if self._mirror is not None and self._mirror.matches(self._link.strokes.data):
+            self._dirty = union(self._dirty, self._mirror.painted_part(plane))
+
     def note_regions(self) -> None:
         """The user changed the complete regions."""
         self._regions_dirty = True

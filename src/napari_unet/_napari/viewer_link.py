@@ -44,6 +44,7 @@ class ViewerLink:
     roles_changed = Signal()  #: another image, strokes, regions or prediction layer is in use
     removed = Signal(str, object)  #: the user deleted the "image", "strokes", "regions", "prediction" or "other" layer
     painted = Signal(object)  #: a box of the strokes was painted; None: they may have changed anywhere
+    redrawn = Signal(object)  #: the box of the strokes on the screen was drawn again
     pixels_changed = Signal()  #: the image has other pixels
     regions_changed = Signal()
     view_changed = Signal()
@@ -256,7 +257,7 @@ class ViewerLink:
         self.painted.emit(None)
 
     def _on_strokes_redrawn(self) -> None:
-        self.painted.emit(self._plane())
+        self.redrawn.emit(self._plane())
 
     def _on_selected_label(self) -> None:
         self.picked.emit(int(self.strokes.selected_label))
