@@ -166,9 +166,11 @@ class Annotation:
 
     def _annotated(self, plane: Array, complete: Sequence[Box], lead: Lead, places: Sequence[range]) -> Iterator[Place]:
         """Places of the blocks with any stroke or inside a complete region."""
-        painted = plane != 0 if plane.dtype.kind == "i" else plane
+        if not complete and not plane.any():
+            return
+        painted = plane != 0
         for axis, size in enumerate(plane.shape):
-            painted = np.maximum.reduceat(painted, np.arange(0, size, self.edge), axis=axis)
+            painted = np.logical_or.reduceat(painted, np.arange(0, size, self.edge), axis=axis)
         first = tuple(r.start for r in places)
         for offset in np.ndindex(painted.shape):
             place = tuple(a + b for a, b in zip(first, offset, strict=True))

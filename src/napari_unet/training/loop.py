@@ -27,8 +27,8 @@ from napari_unet.training.schedule import Budget, learning_rate
 
 __all__ = ["Trainer", "choose_device", "never"]
 
-#: Fresh networks say background, by this logit and its negative for the classes, until strokes teach otherwise. Where no
-#: stroke is near, as in flat background, it stays the answer: IoU after 60 steps from 0.25 to 0.77 on sparse nuclei.
+#: Fresh networks say background, by this logit and its negative for the classes, until strokes teach otherwise. Where
+#: no stroke is near, as in flat background, it stays the answer: IoU after 60 steps on sparse nuclei 0.77, without 0.25.
 PRIOR = 1.0
 #: Gradients are scaled down to this norm.
 CLIP = 5.0
