@@ -28,6 +28,8 @@ MODELS = {
     "3 classes": ModelConfig(width=3, depth=2, classes=("background", "nucleus", "membrane")),
     "1 class": ModelConfig(width=3, depth=2, classes=("cell",)),
     "2 channels": ModelConfig(width=3, depth=2, in_channels=2),
+    "unetpp": ModelConfig(architecture="unetpp", width=2, depth=3),
+    "unet3plus": ModelConfig(architecture="unet3plus", width=2, depth=2),
     "3d": ModelConfig(width=2, depth=1, ndim=3),
     "3d flat": ModelConfig(width=2, depth=2, ndim=3, spacing=(4, 1, 1)),
 }

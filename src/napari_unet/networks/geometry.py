@@ -26,6 +26,10 @@ class Geometry:
     exact : bool
         Whether tiles with this halo equal the whole; False where the whole image counts (group and
         instance normalisation, classification guidance); `halo` is then a good overlap.
+    context : tuple of int
+        Pixels that can influence a block of outputs, on each side of the block; blocks start at multiples of the
+        stride and are as large. At most `halo`, and less where deep layers decide: they look equally far for a whole
+        block. Empty where it is not known.
     """
 
     stride: tuple[int, ...]
@@ -33,6 +37,7 @@ class Geometry:
     margin: tuple[int, ...]
     residue: tuple[int, ...]
     exact: bool = True
+    context: tuple[int, ...] = ()
 
 
 #: Encoders of other packages: halved five times; their receptive fields, often larger than a tile, are not known.
@@ -59,12 +64,14 @@ def geometry(config: ModelConfig) -> Geometry:
     graph = plan(config)
     stride = graph.stride
     lost = graph.nodes[graph.outputs[0]].lost
+    reach = [_reach(graph, axis, period) for axis, period in enumerate(stride)]
     return Geometry(
         stride=stride,
-        halo=tuple(_radius(graph, axis, period) for axis, period in enumerate(stride)),
+        halo=tuple(radius for radius, _ in reach),
         margin=tuple(pixels // 2 for pixels in lost),
         residue=tuple(_residue(graph, axis) % period for axis, period in enumerate(stride)),
         exact=graph.norm_kind in ("batch", "none") and all(node.op != "gate" for node in graph.nodes),
+        context=tuple(context for _, context in reach),
     )
 
 
@@ -73,14 +80,15 @@ def _residue(graph: Graph, axis: int) -> int:
     return max((node.lost[axis] for node in graph.nodes if node.op == "pool" and node.step[axis] > 1), default=0)
 
 
-def _radius(graph: Graph, axis: int, period: int) -> int:
-    """Farthest input pixel that any output pixel depends on; outputs differ by their place in the pooling grid."""
+def _reach(graph: Graph, axis: int, period: int) -> tuple[int, int]:
+    """How far any output pixel looks from itself, and from its block; outputs differ by their place in the block."""
     margin = graph.nodes[graph.outputs[0]].lost[axis] // 2
-    reach = 0
+    radius = context = 0
     for phase in range(period):
         low, high = _field(graph, axis, phase)
-        reach = max(reach, phase + margin - low, high - phase - margin)
-    return reach
+        radius = max(radius, phase + margin - low, high - phase - margin)
+        context = max(context, margin - low, high - margin - period + 1)
+    return radius, context
 
 
 def _field(graph: Graph, axis: int, position: int) -> tuple[int, int]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import prod
 
 import torch
 
 from napari_unet.config import ModelConfig
 from napari_unet.data.source import ImageSource
-from napari_unet.networks.estimate import estimate
+from napari_unet.networks.estimate import Estimate, estimate
 from napari_unet.networks.geometry import Geometry
 from napari_unet.prediction.tiling import TilePlan, plan_tiles
 
@@ -49,7 +50,7 @@ def choose_plan(
     operations = OPERATIONS["cpu"] * torch.get_num_threads() if device.type == "cpu" else OPERATIONS["gpu"]
     for edge in EDGES[model.ndim]:
         plan = plan_tiles(source.spatial, edge, geometry, box=box, centre=centre)
-        needs = estimate(model, plan.read_shape, batch=1, training=False)
+        needs = _cost(model, plan.read_shape)
         prompt = needs.flops <= operations or edge <= PROMPT_EDGE[model.ndim]
         if needs.bytes <= memory and prompt:
             break
@@ -60,5 +61,11 @@ def choose_batch(plan: TilePlan, model: ModelConfig, device: torch.device, memor
     """Number of tiles that go through the network together."""
     pixels = BATCH_PIXELS["cpu" if device.type == "cpu" else "gpu"]
     wished = pixels // max(1, prod(plan.read_shape))
-    needs = estimate(model, plan.read_shape, batch=1, training=False).bytes
+    needs = _cost(model, plan.read_shape).bytes
     return int(max(1, min(wished, memory // max(1, needs))))
+
+
+@lru_cache(maxsize=256)
+def _cost(model: ModelConfig, shape: tuple[int, ...]) -> Estimate:
+    """Cost of one tile; that of an encoder from another package is measured, which takes its time."""
+    return estimate(model, shape, batch=1, training=False)

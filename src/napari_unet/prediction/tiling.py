@@ -143,19 +143,27 @@ def plan_tiles(
 class _Grid:
     """Along one axis: how far a network looks, where it may start reading, where tiles may meet.
 
-    All that an unpadded network puts out is exact, so its margin is context enough.
+    All that an unpadded network puts out is exact, so its margin is context enough. Of a padded one the context of
+    whole blocks is used where it is known, else the halo of each pixel.
     """
 
     def __init__(self, geometry: Geometry, axis: int, unit: int | None) -> None:
         self.stride = geometry.stride[axis]
         self.residue = geometry.residue[axis] % self.stride
-        self.context = geometry.margin[axis] or geometry.halo[axis]
+        margin = geometry.margin[axis]
+        blocks = bool(geometry.context) and not margin
+        self.block = self.stride if blocks else 1
+        self.context = geometry.context[axis] if blocks else margin or geometry.halo[axis]
         self.unit = unit or self.stride
-        self.phase = 0 if unit else self.context % self.stride
+        self.phase = 0 if unit or blocks else self.context % self.stride
 
     def read_start(self, write_start: int) -> int:
         """Last legal start that leaves the context."""
-        return (write_start - self.context) // self.stride * self.stride
+        return (write_start // self.block * self.block - self.context) // self.stride * self.stride
+
+    def read_stop(self, write_stop: int) -> int:
+        """First stop that leaves the context."""
+        return -(-write_stop // self.block) * self.block + self.context
 
     def legal(self, size: int) -> int:
         """Smallest legal input of at least this size."""
@@ -173,7 +181,7 @@ def _axis(bounds: tuple[int, int], tile: int, grid: _Grid) -> tuple[tuple[tuple[
     edges = [grid.phase + grid.unit * (first + cells * i // count) for i in range(count + 1)]
     inside = [min(max(edge, low), high) for edge in edges]
     spans = tuple((a, b, grid.read_start(a)) for a, b in pairwise(inside))
-    return spans, grid.legal(max(b + grid.context - read for _, b, read in spans))
+    return spans, grid.legal(max(grid.read_stop(b) - read for _, b, read in spans))
 
 
 def _distance(spans: Sequence[tuple[int, int, int]], centre: Sequence[int]) -> float:
