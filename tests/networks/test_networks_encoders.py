@@ -12,6 +12,7 @@ from napari_unet.config import ModelConfig
 from napari_unet.errors import ConfigError, MissingDependencyError
 from napari_unet.networks import build_network, estimate, geometry
 from napari_unet.networks.finetune import adapt, freeze
+from napari_unet.networks.inference import inference_form
 
 PACKAGE = "segmentation_models_pytorch"
 SMALL = ModelConfig(encoder="resnet18")
@@ -72,6 +73,16 @@ def test_other_classes_and_channels():
     adapted = adapt(network.state_dict(), old, new).eval()
     image = torch.rand(1, 1, 32, 32)
     torch.testing.assert_close(adapted(image.expand(1, 3, 32, 32))[:, 0], network(image)[:, 1], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.usefixtures("package")
+def test_the_inference_form_is_a_copy():
+    network = build_network(SMALL).train()
+    image = torch.rand(1, 1, 32, 40)
+    form = inference_form(network)
+    assert network.training
+    assert all(values.requires_grad for values in network.parameters())
+    torch.testing.assert_close(form(image), network.eval()(image), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.usefixtures("package")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from typing import cast
 
@@ -23,7 +24,7 @@ def inference_form(network: nn.Module) -> nn.Module:
     Parameters
     ----------
     network : nn.Module
-        Network made by `build_network`; it is not changed. Others are returned as they are.
+        Network made by `build_network`; it is not changed. One with an encoder is copied, but not fused.
 
     Returns
     -------
@@ -39,7 +40,7 @@ def inference_form(network: nn.Module) -> nn.Module:
     []
     """
     if not isinstance(network, Network):
-        return network.eval()
+        return _frozen(deepcopy(network), 2)
     pairs = _fusible(network.graph)
     dropouts = {i for i, node in enumerate(network.graph.nodes) if node.op == "dropout"}
     graph = select(network.graph, network.graph.outputs[:1], frozenset(pairs) | dropouts)
@@ -47,9 +48,7 @@ def inference_form(network: nn.Module) -> nn.Module:
     graph.nodes = [replace(node, bias=True) if node.name in convolutions else node for node in graph.nodes]
     fused = Network(graph)
     fused.load_state_dict(_fused_state(network, convolutions, fused.state_dict().keys()))
-    layout = torch.channels_last if graph.ndim == 2 else torch.channels_last_3d
-    device = next(network.parameters()).device
-    return fused.requires_grad_(False).eval().to(device=device, memory_format=layout)  # type: ignore[call-overload,no-any-return]
+    return _frozen(fused.to(next(network.parameters()).device), graph.ndim)
 
 
 def prune(network: nn.Module, output: int) -> Network:
@@ -73,6 +72,12 @@ def prune(network: nn.Module, output: int) -> Network:
     state = network.state_dict()
     part.load_state_dict({name: state[name] for name in part.state_dict()})
     return part.to(next(network.parameters()).device).train(network.training)
+
+
+def _frozen(network: nn.Module, ndim: int) -> nn.Module:
+    """Prepare for prediction in place."""
+    layout = torch.channels_last if ndim == 2 else torch.channels_last_3d
+    return network.requires_grad_(False).eval().to(memory_format=layout)  # type: ignore[call-overload,no-any-return]
 
 
 def _fusible(graph: Graph) -> dict[int, int]:
