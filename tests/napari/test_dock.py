@@ -237,6 +237,29 @@ def test_nothing_keeps_a_closed_dock_alive(window, session, qtbot):
     window.layers["Strokes"].paint((20, 20), 2)
 
 
+def test_many_docks_leave_nothing_behind(window, session, qtbot):
+    from qtpy.QtWidgets import QApplication
+
+    def cycle():
+        widget = UNetWidget(window, session)
+        holder = window.window.add_dock_widget(widget, name="U-Net segmentation")
+        widget.training.settings.unfold()
+        window.window.remove_dock_widget(holder)
+        widget.deleteLater()
+
+    def widgets():
+        gc.collect()
+        qtbot.wait(20)
+        return len(QApplication.allWidgets())
+
+    cycle()
+    before = widgets()
+    for _ in range(5):
+        cycle()
+    assert widgets() <= before
+    assert session.closed == 6
+
+
 # ---------------------------------------------------------------------- napari finds it
 
 

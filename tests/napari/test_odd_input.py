@@ -171,6 +171,54 @@ def test_many_axes_are_segmented_plane_by_plane(controller):
     assert controller.link.prediction.data.all()
 
 
+def test_a_pyramid_is_painted_and_segmented_at_full_resolution(controller):
+    image = controller.link._viewer.add_image([IMAGE, IMAGE[::2, ::2]], multiscale=True)
+    controller.choose_image(image)
+    controller.new_strokes()
+    strokes = controller.link.strokes.data
+    strokes[:12], strokes[12:] = 1, 2
+    controller.train()
+    until(controller, learning(controller))
+    controller.segment()
+    until(controller, lambda: controller.state.progress is None)
+    assert controller.link.prediction.data.shape == IMAGE.shape
+    assert controller.link.prediction.data.all()
+    assert controller.link.view(2).box == ((0, 24), (0, 32))
+
+
+def test_a_lazy_image_and_one_on_disk(controller, tmp_path):
+    import dask.array as da
+    import zarr
+
+    stored = zarr.create_array(tmp_path / "image.zarr", shape=IMAGE.shape, chunks=(8, 8), dtype=IMAGE.dtype)
+    stored[:] = IMAGE
+    for image in (da.from_array(IMAGE, chunks=8), stored):
+        add(controller, image)
+        controller.train()
+        until(controller, learning(controller))
+        controller.stop()
+        until(controller, lambda: controller.state.phase is Phase.IDLE)
+        controller.start_again()
+    assert not controller.state.failed
+
+
+def test_in_3d_the_prediction_is_redrawn_now_and_then(controller, monkeypatch):
+    from napari_unet._napari import prediction_layer
+
+    add(controller, np.random.default_rng(0).random((6, 24, 32), dtype=np.float32))
+    controller.train()
+    until(controller, learning(controller))
+    controller.stop()
+    until(controller, lambda: controller.state.phase is Phase.IDLE)
+    controller.link._viewer.dims.ndisplay = 3
+    drawn = []
+    monkeypatch.setattr(prediction_layer, "refresh", drawn.append)
+    controller.segment()
+    until(controller, lambda: controller.state.progress is None)
+    assert 0 < len(drawn) <= 4
+    assert controller.link.prediction.data.all()
+
+
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x00" * 4096])
 def test_a_foreign_file_is_a_sentence(controller, tmp_path, content):
     path = tmp_path / "foreign.unet"

@@ -217,6 +217,7 @@ class Controller:
         elif events:
             self.board.update()
         self._look()
+        self.link.redraw(self._clock())
 
     def close(self) -> None:
         """End the session and let go of the viewer; layers stay."""

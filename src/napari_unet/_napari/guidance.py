@@ -88,9 +88,7 @@ def _while_training(now: Situation) -> str:
 
 def _after_training(now: Situation) -> Advice:
     if now.segmented:
-        words = (
-            "Looks right? Save the model, or choose the next image. Else paint where it is wrong and press Train."
-        )
+        words = "Looks right? Save the model, or choose the next image. Else paint where it is wrong and press Train."
         return Advice(words, "save")
     if not now.strokes:
         return Advice("Press Segment image to use this model, or New strokes to teach it more.", "segment")

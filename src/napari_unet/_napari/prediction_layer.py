@@ -30,13 +30,23 @@ def make_prediction(image: Any, colors: Sequence[str]) -> Labels:
     )
 
 
-def write(viewer: Any, layer: Any, index: Index, tile: npt.NDArray[Any]) -> None:
-    """Put `tile` at `index` of the prediction `layer`, and show it at the price of the tile, not of the layer."""
+def write(viewer: Any, layer: Any, index: Index, tile: npt.NDArray[Any]) -> bool:
+    """Put `tile` at `index` of the prediction `layer`, and show it at the price of the tile, not of the layer.
+
+    Returns
+    -------
+    bool
+        Whether it is on the screen as far as it should be; False when the layer must be refreshed.
+    """
     layer.data[index] = tile
     if not layer.visible or not _in_slice(viewer, layer, index):
-        return
-    if not _show_part(viewer, layer, index):
-        layer.refresh(extent=False, thumbnail=False, highlight=False)
+        return True
+    return _show_part(viewer, layer, index)
+
+
+def refresh(layer: Any) -> None:
+    """Redraw the layer as cheaply as a whole layer can be."""
+    layer.refresh(extent=False, thumbnail=False, highlight=False)
 
 
 def _in_slice(viewer: Any, layer: Any, index: Index) -> bool:

@@ -59,10 +59,8 @@ def _corners(layer: Any, displayed: tuple[int, ...]) -> Box:
     shape = label_shape(layer)
     if len(displayed) > 2:
         return whole(shape)
-    corners = np.asarray(layer.corner_pixels, dtype=float)
-    if layer.multiscale:
-        corners = corners * layer.downsample_factors[layer.data_level]
-    first, last = np.floor(corners[0]).astype(int), np.ceil(corners[1]).astype(int)
-    if not (first | last)[list(displayed)].any():
+    first, last = np.asarray(layer.corner_pixels, dtype=float)
+    if not (first + last)[list(displayed)].any():
         return whole(shape)
-    return tuple((int(a), int(b) + 1) for a, b in zip(first, last, strict=True))
+    pixel = layer.downsample_factors[layer.data_level] if layer.multiscale else np.ones(layer.ndim)
+    return tuple((int(a), int(np.ceil(b))) for a, b in zip(first * pixel, (last + 1) * pixel, strict=True))

@@ -22,6 +22,7 @@ from napari_unet.session.commands import Box
 
 Connection = tuple[Any, Callable[..., Any]]
 STROKES, REGIONS = "Strokes", "Complete regions"
+REDRAW_SECONDS = 0.5
 ROLES = ("image", "strokes", "regions", "prediction")
 
 
@@ -57,6 +58,8 @@ class ViewerLink:
         self.strokes: Any = None
         self.regions: Any = None
         self.prediction: Any = None
+        self._stale = False
+        self._redrawn = float("-inf")
         self._connections: dict[str, list[Connection]] = {}
         self._roles: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
         self._watch_viewer()
@@ -168,8 +171,14 @@ class ViewerLink:
 
     def write_tile(self, index: tuple[int | slice, ...], tile: npt.NDArray[Any]) -> None:
         """Put a tile into the prediction, if the user has not deleted it."""
-        if self.prediction is not None:
-            prediction_layer.write(self._viewer, self.prediction, index, tile)
+        if self.prediction is not None and not prediction_layer.write(self._viewer, self.prediction, index, tile):
+            self._stale = True
+
+    def redraw(self, now: float) -> None:
+        """Refresh a prediction that cannot be shown tile by tile (in 3D, or as contours), twice a second at most."""
+        if self._stale and self.prediction is not None and now - self._redrawn >= REDRAW_SECONDS:
+            prediction_layer.refresh(self.prediction)
+            self._stale, self._redrawn = False, now
 
     def refresh_prediction(self) -> None:
         """Redraw the prediction as a whole."""
