@@ -95,6 +95,7 @@ def test_unknown_encoders_are_refused():
 def test_weights_that_cannot_be_fetched():
     with pytest.raises(ConfigError, match="encoder_weights=None"):
         build_network(ModelConfig(encoder="resnet18", encoder_weights="offline"))
+    build_network(ModelConfig(encoder="resnet18", encoder_weights="offline"), pretrained=False)
 
 
 def test_a_missing_package_is_answered_with_the_line_that_mends_it(monkeypatch):

@@ -10,13 +10,15 @@ from napari_unet.networks.module import DeepNetwork, Network
 from napari_unet.networks.plan import check, plan
 
 
-def build_network(config: ModelConfig) -> nn.Module:
+def build_network(config: ModelConfig, *, pretrained: bool = True) -> nn.Module:
     """Network of a config, with fresh weights from torch's global generator.
 
     Parameters
     ----------
     config : ModelConfig
         Architecture, classes, size.
+    pretrained : bool
+        Fetch ``encoder_weights``, if there are any; False where other weights are loaded afterwards.
 
     Returns
     -------
@@ -40,6 +42,6 @@ def build_network(config: ModelConfig) -> nn.Module:
     """
     if config.encoder:
         check(config)
-        return encoder_network(config)
+        return encoder_network(config if pretrained else config.model_copy(update={"encoder_weights": None}))
     graph = plan(config)
     return DeepNetwork(graph) if config.deep_supervision else Network(graph)

@@ -92,7 +92,7 @@ def adapt(state: Mapping[str, Tensor], old: ModelConfig, new: ModelConfig) -> nn
             raise ConfigError(
                 f"keep {field}={getattr(old, field)!r}; weights cannot be carried over to another {field}"
             )
-    network = build_network(new)
+    network = build_network(new, pretrained=False)
     fresh = network.state_dict()
     with torch.no_grad():
         for name in fresh.keys() & state.keys():

@@ -52,7 +52,7 @@ class PeakMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def measure(config: ModelConfig, spatial: Sequence[int], batch: int, *, training: bool) -> tuple[int, int, int]:
     """Count parameters, operations, and the peak bytes of activations and gradients of one pass."""
     with torch.device("meta"):
-        network = build_network(config.model_copy(update={"encoder_weights": None}))
+        network = build_network(config, pretrained=False)
         network = network.to("meta").train(training)
         image = torch.empty(batch, config.in_channels, *spatial)
     with FlopCounterMode(display=False) as counted, PeakMemory() as memory, torch.set_grad_enabled(training):
