@@ -401,6 +401,23 @@ def test_save_and_load(trained, session):
     assert list(trained.link.strokes.features["class"]) == ["not painted", "background", "nucleus"]
 
 
+def test_a_loaded_model_shows_what_it_sees_in_the_next_image(trained, session, viewer, clock):
+    trained.load("b.unet")
+    answer(trained, session, ModelChanged(ModelConfig(), 7, "b.unet"))
+    trained.choose_image(viewer.add_image(np.zeros((8, 9)), name="second"))
+    clock.now += 10
+    trained.tick()
+    assert session.sent(do.PredictView)[-1].box == ((0, 8), (0, 9))
+    assert trained.link.prediction.data.shape == (8, 9)
+
+
+def test_settings_of_a_trained_network_wait_and_say_so(trained, session):
+    trained.set_model(ModelConfig(width=4))
+    assert "next Start again" in trained.state.message
+    trained.train()
+    assert not session.sent(do.NewModel)
+
+
 def test_a_bad_file_changes_nothing(trained, session):
     trained.load("bad.unet")
     answer(trained, session, Failed("This is not a model of napari-unet."))

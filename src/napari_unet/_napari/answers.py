@@ -123,15 +123,13 @@ class Answers:
         self._live.moved(self._clock())
         self._board.say(f"Loaded {Path(event.path).name}.")
         try:
-            self._show(event.config)
+            self._check(event.config)
         except NapariUnetError as error:
             self._board.complain(str(error))
 
-    def _show(self, model: ModelConfig) -> None:
-        """Make a place for what the loaded model predicts."""
+    def _check(self, model: ModelConfig) -> None:
         if self._link.image is not None:
             check_fit(model, self._link.image)
-            self._link.show_prediction(model)
 
     def _on_failed(self, event: Failed, purpose: str) -> None:
         """Training is over, unless it was a file or a prediction that failed; a further step would tell."""

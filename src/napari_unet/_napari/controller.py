@@ -65,6 +65,7 @@ class Controller:
         self._client = SessionClient(session)
         self._used = ModelInUse()
         self._live = LiveView()
+        self._show = True
         self.link = ViewerLink(viewer)
         self._strokes = Strokes(self.link, self._client.send)
         self._segmenting = Segmenting(self.link, self._client, clock)
@@ -85,6 +86,7 @@ class Controller:
         """Work on this image layer."""
         self._segmenting.cancel()
         self.link.choose_image(layer)
+        self._show = True
         self.board.say()
 
     @_in_words
@@ -131,6 +133,8 @@ class Controller:
         """Describe the next new model, and name the classes."""
         self.model = model
         self.link.name_classes(model)
+        if self.state.step and self._used.differs(model):
+            self.board.say("These settings count from the next Start again; until then the model stays as it is.")
         self.board.update()
 
     # ------------------------------------------------------------------ wishes: the model
@@ -234,10 +238,12 @@ class Controller:
             return
         view = self.link.view(model.ndim)
         self._live.asked(now)
-        if view is None or self.link.prediction is None or model.in_channels != channels(image):
+        hidden = self.link.prediction is None and not self._show
+        if view is None or hidden or model.in_channels != channels(image):
             self._live.answered(now)
-        else:
-            self._client.predict_view(self._strokes.share_image(), view)
+            return
+        self.link.show_prediction(model)
+        self._client.predict_view(self._strokes.share_image(), view)
 
     # ------------------------------------------------------------------ what it takes
 
@@ -285,6 +291,8 @@ class Controller:
 
     def _on_removed(self, role: str, layer: Any) -> None:
         self._strokes.forget(layer)
+        if role == "prediction":
+            self._show = False
         if role == "image":
             self._segmenting.cancel()
         if role in ("image", "strokes") and self.state.phase is not Phase.IDLE:

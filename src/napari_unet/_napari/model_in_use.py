@@ -37,6 +37,10 @@ class ModelInUse:
         self.config = model
         return new
 
+    def differs(self, wanted: ModelConfig) -> bool:
+        """Whether `wanted` is another model; the number of channels comes from the image and does not count."""
+        return self.config is not None and self.config.replace(in_channels=wanted.in_channels) != wanted
+
 
 def check_fit(model: ModelConfig, image: Any) -> None:
     """Raise a sentence unless `image` is one for the model."""

@@ -104,6 +104,7 @@ class ClassList(QWidget):
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(2, QHeaderView.ResizeMode.ResizeToContents)
         table.cellClicked.connect(self._on_click)
+        table.itemSelectionChanged.connect(self._on_selected)
         table.itemChanged.connect(self._on_renamed)
         return table
 
@@ -136,6 +137,11 @@ class ClassList(QWidget):
 
     def _on_click(self, row: int, column: int) -> None:
         self.picked.emit(row + 1)
+
+    def _on_selected(self) -> None:
+        """The arrow keys choose as well."""
+        if self._table.selectedItems():
+            self.picked.emit(self._table.currentRow() + 1)
 
     def _on_renamed(self, item: QTableWidgetItem) -> None:
         names = [self._table.item(row, 1).text().strip() for row in range(self._table.rowCount())]
