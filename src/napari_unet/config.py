@@ -157,7 +157,7 @@ class TrainConfig(Config):
     steps: int | None = Field(None, ge=1, description="Budget in optimiser steps.")
     patch_size: int = Field(128, ge=8, le=2048, description="Edge of a training patch, pixels.")
     batch_size: int = Field(4, ge=1, le=256, description="Patches per step.")
-    learning_rate: float = Field(5e-3, gt=0, le=1, description="Peak learning rate of AdamW.")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="Peak learning rate of AdamW.")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="Weight decay of AdamW.")
     warmup: int = Field(20, ge=0, le=10_000, description="Steps over which the learning rate rises.")
     ema: float = Field(0.98, ge=0, lt=1, description="Averaging of the weights used for prediction; 0 for none.")
