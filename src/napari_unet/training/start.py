@@ -13,7 +13,7 @@ from napari_unet.errors import ConfigError
 from napari_unet.networks import build_network
 
 #: Fresh networks say background, by this logit and its negative for the classes, until strokes teach otherwise. So
-#: flat background far from all strokes stays background: IoU after 60 steps on sparse nuclei 0.77, without it 0.25.
+#: flat background far from all strokes stays background: IoU of nuclei after 60 steps 0.78, without it 0.33 (one seed).
 PRIOR = 1.0
 
 
