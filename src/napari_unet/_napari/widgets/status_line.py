@@ -21,7 +21,7 @@ class StatusLine(QLabel):
         super().__init__(parent)
         self.setWordWrap(True)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.setMinimumHeight(4 * self.fontMetrics().lineSpacing() + 14)
+        self.setMinimumHeight(4 * self.fontMetrics().lineSpacing() + 24)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.MinimumExpanding)
         self.show_message("", failed=False)
 
