@@ -13,10 +13,10 @@ import torch
 
 from napari_unet.config import ModelConfig, Output, TrainConfig
 from napari_unet.data.source import ArrayLike, ImageSource, guess_axes
-from napari_unet.errors import AnnotationError, ConfigError
+from napari_unet.errors import AnnotationError, ConfigError, ModelFileError
 from napari_unet.events import Event, Finished, Step
 from napari_unet.io.model_file import ModelHeader, load_model, save_model
-from napari_unet.networks import build_network
+from napari_unet.networks import build_network, estimate, geometry
 from napari_unet.prediction.predictor import Predictor
 from napari_unet.training.loop import Trainer
 
@@ -142,7 +142,23 @@ class Model:
             When the file is missing, corrupt, or not a napari-unet model.
         """
         state, header = load_model(path)
-        return cls._from_state(header.model, state, step=header.step, history=header.history)
+        try:
+            _check_size(path, header.model, state)
+            return cls._from_state(header.model, state, step=header.step, history=header.history)
+        except (RuntimeError, ConfigError) as error:
+            raise ModelFileError(_foreign(path)) from error
+
+
+def _check_size(path: str | os.PathLike[str], config: ModelConfig, state: Mapping[str, torch.Tensor]) -> None:
+    """Refuse a file that describes a larger network than it holds, before anything of that size is allocated."""
+    stride = geometry(config).stride
+    needed = estimate(config, stride, batch=1, training=False).parameters
+    if needed > sum(tensor.numel() for tensor in state.values()):
+        raise ModelFileError(_foreign(path))
+
+
+def _foreign(path: str | os.PathLike[str]) -> str:
+    return f"choose another model file: the weights in '{os.fspath(path)}' do not belong to the network it describes"
 
 
 def train(

@@ -1,0 +1,128 @@
+"""The Python surface: fit, train, Model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import napari_unet as nu
+from napari_unet.data.simulate import paint_strokes
+from napari_unet.data.synthetic import touching_cells
+from napari_unet.errors import AnnotationError, ImageError, ModelFileError
+from napari_unet.events import Finished, Started, Step
+from napari_unet.io.model_file import ModelHeader, save_model
+
+SMALL = nu.ModelConfig(width=4, depth=2)
+FAST = nu.TrainConfig(steps=2, patch_size=32, batch_size=2, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def field() -> tuple[np.ndarray, np.ndarray]:
+    cells = touching_cells((64, 72), seed=4, diameter=16)
+    return cells.image, paint_strokes(cells.labels, seed=4, fraction=0.05)
+
+
+def test_events_come_in_order_and_the_last_holds_the_model(field):
+    events = list(nu.train(*field, model=SMALL, training=FAST))
+    assert [type(event) for event in events] == [Started, Step, Step, Finished]
+    model = events[-1].model
+    assert (model.step, model.config) == (2, SMALL)
+    assert model.history[-1]["ended"] == "steps"
+
+
+def test_should_stop_ends_an_open_ended_training(field):
+    seen: list[Step] = []
+    events = nu.train(*field, model=SMALL, training=nu.TrainConfig(device="cpu"), should_stop=lambda: len(seen) >= 2)
+    for event in events:
+        if isinstance(event, Step):
+            seen.append(event)
+    assert event.reason == "stopped"
+    assert event.model.step == 2
+
+
+def test_a_model_goes_on_learning_as_a_copy(field):
+    first = nu.fit(*field, model=SMALL, training=FAST)
+    before = {name: value.clone() for name, value in first.network.state_dict().items()}
+    second = nu.fit(*field, model=first, training=FAST)
+    assert (first.step, second.step, len(second.history)) == (2, 4, 2)
+    assert all(torch.equal(value, before[name]) for name, value in first.network.state_dict().items())
+    assert not np.allclose(
+        first.predict(field[0], output="probabilities"), second.predict(field[0], output="probabilities")
+    )
+
+
+def test_saved_and_loaded_it_predicts_the_same(field, tmp_path: Path):
+    model = nu.fit(*field, model=SMALL, training=FAST)
+    model.save(tmp_path / "m.unet")
+    again = nu.Model.load(tmp_path / "m.unet")
+    np.testing.assert_array_equal(
+        again.predict(field[0], output="probabilities"), model.predict(field[0], output="probabilities")
+    )
+    assert (again.step, again.history, again.config) == (model.step, model.history, model.config)
+
+
+@pytest.mark.parametrize("described", [nu.ModelConfig(width=512, depth=7), nu.ModelConfig(width=3, depth=2)])
+def test_weights_that_belong_to_another_network_are_refused(field, tmp_path: Path, described):
+    model = nu.fit(*field, model=SMALL, training=FAST)
+    save_model(tmp_path / "m.unet", model.network.state_dict(), ModelHeader.now(model=described, step=1))
+    with pytest.raises(ModelFileError, match="choose another model file"):
+        nu.Model.load(tmp_path / "m.unet")
+
+
+def test_classes_and_channels_come_from_the_data():
+    image = np.random.default_rng(0).integers(0, 255, (40, 48, 3), np.uint8)
+    strokes = np.zeros((40, 48), np.uint8)
+    strokes[:4], strokes[10:14], strokes[20:24] = 1, 2, 3
+    model = nu.fit(image, strokes, axes="YXC", training=FAST)
+    assert model.config.in_channels == 3
+    assert model.config.classes == ("background", "cell", "class 3")
+    assert model.predict(image).shape == (40, 48)
+
+
+def test_a_stack_is_segmented_slice_by_slice(field):
+    image, strokes = field
+    stack = np.stack([image, image[::-1], image])
+    model = nu.fit(image, strokes, model=SMALL, training=FAST)
+    whole = model.predict(stack)
+    np.testing.assert_array_equal(whole[0], whole[2])
+    assert whole.shape == stack.shape
+
+
+def test_complete_regions_count_as_background(field):
+    image, strokes = field
+    only_cells = np.where(strokes == 2, strokes, 0)
+    with pytest.raises(AnnotationError):
+        nu.fit(image, only_cells, model=SMALL, training=FAST)
+    model = nu.fit(image, only_cells, model=SMALL, training=FAST, complete=[[((0, 30), (0, 30))]])
+    assert model.step == 2
+
+
+@pytest.mark.parametrize(
+    ("image", "strokes", "error", "words"),
+    [
+        (np.zeros((8, 8)), np.zeros((8, 8), int), AnnotationError, "aint"),
+        (np.zeros((8, 8)), np.full((8, 8), 2), AnnotationError, "background"),
+        (np.zeros((8, 8)), np.ones((8, 9), int), AnnotationError, "shape"),
+        (np.full((8, 8), np.nan), np.arange(64).reshape(8, 8) % 3, ImageError, "finite"),
+        ([np.zeros((8, 8))] * 2, [np.ones((8, 8), int)], AnnotationError, "one annotation for each image"),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_said_in_one_sentence(image, strokes, error, words):
+    with pytest.raises(error, match=words) as caught:
+        nu.fit(image, strokes, model=SMALL, training=FAST)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (3, 2), (17, 31)])
+def test_tiny_images_are_learnt_from_and_predicted(shape):
+    image = np.arange(np.prod(shape), dtype=np.float64).reshape(shape)
+    strokes = np.ones(shape, np.uint8)
+    strokes[-1, -1] = 2
+    if strokes.size == 1:
+        with pytest.raises(AnnotationError):
+            nu.fit(image, strokes, model=SMALL, training=FAST)
+        return
+    assert nu.fit(image, strokes, model=SMALL, training=FAST).predict(image).shape == shape
