@@ -18,6 +18,7 @@ from napari_unet.data.normalize import Normalizer, fit_normalizer
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import NapariUnetError, SessionError
 from napari_unet.events import Event, Finished, Saved, Step, TileDone
+from napari_unet.networks.device import choose_device, return_memory
 from napari_unet.prediction.predictor import Predictor
 from napari_unet.session import commands as do
 from napari_unet.session.arrays import close_array, open_array
@@ -97,8 +98,6 @@ class SessionCore:
 
     def ready(self) -> Ready:
         """What to say first."""
-        from napari_unet.training.loop import choose_device
-
         return Ready(str(choose_device(self._device)), torch.__version__)
 
     @property
@@ -268,6 +267,7 @@ class SessionCore:
         if event is not None:
             return [event]
         self._jobs.popleft()
+        return_memory()
         return [PredictionDone(command.request, cancelled=False, step=self._step)]
 
     def _predict_view(self, command: do.PredictView) -> Iterator[Event]:

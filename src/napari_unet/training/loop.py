@@ -18,14 +18,14 @@ from napari_unet.data.source import ArrayLike
 from napari_unet.data.strokes import Box
 from napari_unet.errors import TrainingError
 from napari_unet.events import Event, Finished, Started, Step, Warned
-from napari_unet.networks.device import choose_device
+from napari_unet.networks.device import choose_device, keep_memory
 from napari_unet.training.average import Average
 from napari_unet.training.losses import Loss
 from napari_unet.training.patches import PatchPlan, plan_patches
 from napari_unet.training.schedule import Budget, learning_rate
 from napari_unet.training.start import memory_format, seeded, start_network
 
-__all__ = ["Trainer", "choose_device", "never"]
+__all__ = ["Trainer", "never"]
 
 #: Gradients are scaled down to this norm.
 CLIP = 5.0
@@ -87,6 +87,8 @@ class Trainer:
         self.config = config or TrainConfig()
         self.step = step
         self.device = choose_device(self.config.device)
+        if self.device.type == "cpu":
+            keep_memory()
         self.network = start_network(model, self.config.seed, state).to(self.device)
         self._average = Average(self.network)
         self._sampler = Sampler(model)
