@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ import numpy.typing as npt
 import napari_unet as nu
 from datasets import Sample, choose, dsb2018_fluorescence
 from napari_unet.data.simulate import paint_strokes
+from napari_unet.session.threads import PATIENT_THREADS
 from report import machine, print_table, write_json
 
 Predict = Callable[[npt.NDArray[np.generic]], npt.NDArray[np.integer]]
@@ -29,6 +31,7 @@ Fitted = tuple[Predict, int]  # and the steps it took
 def main() -> None:
     """Measure every method with every seed; print one table."""
     options = _options()
+    os.environ.update(PATIENT_THREADS)
     samples = dsb2018_fluorescence()
     results = [run for seed in options.seeds for run in _runs(samples, seed, options)]
     methods = list(dict.fromkeys(run["method"] for run in results))

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from napari_unet.session import commands as do
 from napari_unet.session.arrays import SharedArray, share
 from napari_unet.session.inline import InlineSession
 from napari_unet.session.messages import Failed, ModelChanged, PredictionDone, Ready, Tile, WorkerDied
-from napari_unet.session.process import ProcessSession
+from napari_unet.session.process import ProcessSession, sweep
 
 SMALL = ModelConfig(width=4, depth=2)
 FAST = TrainConfig(patch_size=32, batch_size=2)
@@ -206,6 +207,17 @@ def test_closing_ends_the_process_even_while_it_trains(field):
         os.kill(pid, 0)
     assert not Path(folder).exists()
     assert session.poll() == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="looks for a process by a POSIX signal")
+def test_remains_of_a_killed_owner_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], stdout=subprocess.PIPE, check=True)
+    for pid in (int(gone.stdout), os.getpid()):
+        (tmp_path / f"napari-unet-{pid}-x").mkdir()
+    (tmp_path / "napari-unet-notes").mkdir()
+    sweep()
+    assert {path.name for path in tmp_path.iterdir()} == {f"napari-unet-{os.getpid()}-x", "napari-unet-notes"}
 
 
 OWNER = """

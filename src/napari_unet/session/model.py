@@ -78,7 +78,7 @@ class Model:
 
     @classmethod
     def _from_state(cls, config: ModelConfig, state: Mapping[str, torch.Tensor], **about: Any) -> Self:
-        network = build_network(config)
+        network = build_network(config, pretrained=False)
         network.load_state_dict(dict(state))
         return cls(network.eval(), config, **about)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from napari_unet.session.threads import PATIENT_THREADS
 
 log = logging.getLogger(__name__)
 
+PREFIX = "napari-unet-"
 CLOSE_SECONDS = 1.5
 MOST_RESTARTS = 3
 RESTART_WINDOW_SECONDS = 120.0
@@ -43,7 +45,8 @@ class ProcessSession:
     """
 
     def __init__(self, device: str = "auto", threads: int | None = None) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="napari-unet-", ignore_cleanup_errors=True)
+        sweep()
+        self._folder = tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", ignore_cleanup_errors=True)
         self._snapshot = Path(self._folder.name) / "snapshot.unet"
         self._options = ["--device", device, "--threads", str(threads or 0), "--snapshot", str(self._snapshot)]
         self._replay = Replay(self._snapshot)
@@ -94,6 +97,26 @@ class ProcessSession:
         return [WorkerDied("The training process stopped unexpectedly and was started again; press Train to go on.")]
 
 
+def sweep() -> None:
+    """Remove the folders of owners that were killed; only where a process can be looked for."""
+    if os.name != "posix":
+        return
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        pid = folder.name.removeprefix(PREFIX).split("-")[0]
+        if pid.isdigit() and not _is_alive(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 class _Worker:
     """One process, a thread that writes to it and a thread that reads from it."""
 
@@ -127,9 +150,11 @@ class _Worker:
         return lines[-1] if lines else f"exit code {self.process.returncode}"
 
     def close(self) -> None:
-        """Ask it to end, then make it."""
+        """Ask it to end, then make it; one that is still starting has nothing to lose."""
         self.send(Shutdown())
         self._commands.put(None)
+        if not self.was_ready:
+            self.process.kill()
         try:
             self.process.wait(CLOSE_SECONDS)
         except subprocess.TimeoutExpired:

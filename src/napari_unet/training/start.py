@@ -26,7 +26,7 @@ def start_network(model: ModelConfig, seed: int, state: Mapping[str, Tensor] | N
         When the weights do not fit the model.
     """
     with seeded(seed, torch.device("cpu")):
-        network = build_network(model)
+        network = build_network(model, pretrained=state is None)
     if state is None:
         _expect_background(network, len(model.classes))
     else:
