@@ -111,8 +111,8 @@ class ModelConfig(Config):
 class AugmentConfig(Config):
     """Random changes of patches, composed into one resampling.
 
-    Intensities are changed little by default: they are normalised per image already, and in the first minutes stronger
-    changes cost IoU (nuclei 0.01 to 0.02, membranes up to 0.15, tissue and synthetic cells nothing).
+    Weaker changes of intensity learn faster in the first 200 steps (membranes: IoU 0.47 instead of 0.32 after 30) and
+    forget what cells look like later (nuclei: 0.70 instead of 0.76 after 120 s, one seed); the defaults hold out longer.
     """
 
     enabled: bool = Field(True, description="Augment the patches at all.")
@@ -124,10 +124,10 @@ class AugmentConfig(Config):
         10.0, ge=0, le=100, description="Standard deviation of the displacements of the elastic grid, pixels."
     )
     elastic_grid: int = Field(3, ge=2, le=16, description="Nodes of the elastic grid along each axis.")
-    brightness: float = Field(0.0, ge=0, le=1, description="Largest shift of intensity, parts of the range.")
-    contrast: float = Field(0.05, ge=0, lt=1, description="Largest relative change of contrast.")
-    gamma: float = Field(0.0, ge=0, lt=1, description="Largest relative change of gamma.")
-    noise: float = Field(0.01, ge=0, le=1, description="Largest standard deviation of added noise.")
+    brightness: float = Field(0.1, ge=0, le=1, description="Largest shift of intensity, parts of the range.")
+    contrast: float = Field(0.2, ge=0, lt=1, description="Largest relative change of contrast.")
+    gamma: float = Field(0.2, ge=0, lt=1, description="Largest relative change of gamma.")
+    noise: float = Field(0.03, ge=0, le=1, description="Largest standard deviation of added noise.")
 
 
 class BoundaryConfig(Config):
