@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_unet.cli.doctor import loses_references
 from napari_unet.cli.main import COMMANDS, main
 from napari_unet.data.simulate import paint_strokes
 from napari_unet.data.synthetic import touching_cells
@@ -122,6 +123,14 @@ def test_doctor_examines_the_installation(capsys):
     text = capsys.readouterr().out
     for name in ("torch", "GPU", "memory", "napari", "Qt", "display", "extra 'onnx'"):
         assert f"] {name}" in text
+
+
+@pytest.mark.parametrize(
+    ("pyside", "python", "bad"),
+    [("6.12.0", (3, 11), True), ("6.11.3", (3, 11), False), ("6.12.0", (3, 12), False), ("7.0.1", (3, 11), True)],
+)
+def test_doctor_knows_the_qt_that_ends_python(pyside: str, python: tuple[int, int], bad: bool):
+    assert loses_references(pyside, python) is bad
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -123,10 +123,23 @@ def _package(name: str, mend: str, missing: str = "not installed") -> Finding:
 def _qt() -> Finding:
     found = [name for name in QT if find_spec(name) is not None]
     if found:
-        return Finding("Qt", ", ".join(f"{name} {version(name)}" for name in found))
+        state = ", ".join(f"{name} {version(name)}" for name in found)
+        if "PySide6" in found and loses_references(version("PySide6"), sys.version_info[:2]):
+            return Finding(
+                "Qt", f"{state}, which ends Python 3.11 after a while", ok=False, mend='pip install "PySide6<6.12"'
+            )
+        return Finding("Qt", state)
     return Finding(
         "Qt", "not installed (the command line does not need it)", ok=False, mend='pip install "napari-unet[all]"'
     )
+
+
+def loses_references(pyside: str, python: tuple[int, int]) -> bool:
+    """Whether this PySide6 gives back None once too often at each call, which only Python 3.12 and later survive.
+
+    Seen with 6.12.0 on Python 3.11 ("none_dealloc: deallocating None"), not with 6.10.3 and 6.11.3.
+    """
+    return python < (3, 12) and tuple(int(part) for part in pyside.split(".")[:2]) >= (6, 12)
 
 
 def _display() -> Finding:
