@@ -114,17 +114,23 @@ def _cuda(index: int) -> Finding:
 
 
 def _package(name: str, mend: str, missing: str = "not installed") -> Finding:
+    installed = _version(name)
+    return Finding(name, installed) if installed else Finding(name, missing, ok=False, mend=mend)
+
+
+def _version(name: str) -> str | None:
+    """Version of an installed distribution; folders that an uninstallation left behind do not count."""
     try:
-        return Finding(name, version(name))
+        return version(name)
     except PackageNotFoundError:
-        return Finding(name, missing, ok=False, mend=mend)
+        return None
 
 
 def _qt() -> Finding:
-    found = [name for name in QT if find_spec(name) is not None]
+    found = {name: installed for name in QT if (installed := _version(name))}
     if found:
-        state = ", ".join(f"{name} {version(name)}" for name in found)
-        if "PySide6" in found and loses_references(version("PySide6"), sys.version_info[:2]):
+        state = ", ".join(f"{name} {installed}" for name, installed in found.items())
+        if "PySide6" in found and loses_references(found["PySide6"], sys.version_info[:2]):
             return Finding(
                 "Qt", f"{state}, which ends Python 3.11 after a while", ok=False, mend='pip install "PySide6<6.12"'
             )
