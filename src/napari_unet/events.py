@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 StopReason = Literal["steps", "seconds", "stopped"]
 
 
+def never() -> bool:
+    """The `should_stop` of those who let the engine work to the end."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """Base of all events."""

@@ -26,7 +26,7 @@ def test_a_card_is_taken_when_this_torch_has_kernels_for_it(monkeypatch, card, c
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "some card")
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: card)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index=None: card)
     monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: compiled)
     assert choose_device("auto").type == expected
 

@@ -17,7 +17,8 @@ import pytest
 from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
 from napari_unet.data.simulate import paint_strokes
 from napari_unet.data.synthetic import touching_cells
-from napari_unet.events import Event, Finished, Saved, Started, Step
+from napari_unet.events import Event, Finished, Saved, Started, Step, Warned
+from napari_unet.io.model_file import read_header
 from napari_unet.session import commands as do
 from napari_unet.session.arrays import SharedArray, share
 from napari_unet.session.inline import InlineSession
@@ -137,6 +138,28 @@ def test_an_untrained_model_says_so(field):
     failed = collect(session, kinds(Failed))[-1]
     assert failed.request == 9
     assert "train the model first" in failed.message
+    session.close()
+
+
+def test_what_was_trained_is_written_into_the_model(field, tmp_path: Path):
+    session = InlineSession(device="cpu")
+    teach(session, field)
+    collect(session, kinds(Finished))
+    session.send(do.SaveModel(str(tmp_path / "m.unet")))
+    (entry,) = read_header(tmp_path / "m.unet").history
+    assert (entry["steps"], entry["ended"]) == (3, "steps")
+    assert np.isfinite(entry["loss"])
+    session.close()
+
+
+def test_a_safety_copy_that_cannot_be_written_does_not_stop_the_training(field, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("napari_unet.session.core.SNAPSHOT_SECONDS", 0.0)
+    session = InlineSession(device="cpu", snapshot=tmp_path / "nowhere" / "snapshot.unet")
+    teach(session, field)
+    events = collect(session, kinds(Finished, Failed))
+    assert isinstance(events[-1], Finished)
+    (warned,) = [event for event in events if isinstance(event, Warned)]
+    assert "safety copy" in warned.message
     session.close()
 
 

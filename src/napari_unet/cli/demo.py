@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_unet.cli.terminal import Progress, say, stop_on_interrupt
-from napari_unet.config import ModelConfig, TrainConfig
-from napari_unet.errors import ConfigError
+from napari_unet.cli.terminal import say
+from napari_unet.cli.work import learn, make_folder
+from napari_unet.config import TrainConfig
 
 if TYPE_CHECKING:
     from napari_unet.data.scenes import Scene
@@ -68,36 +68,16 @@ def _work(name: str, folder: Path, seconds: float) -> None:
 
 
 def _learn(scene: Scene, seconds: float) -> Model:
-    from napari_unet.session.model import default_model, train
+    from napari_unet.session.model import default_model
 
-    progress = Progress()
-    model: Model | None = None
-    config = ModelConfig(
-        **{**dict(default_model(scene.image, scene.axes, [scene.strokes])), "classes": scene.classes, "colors": COLORS}
-    )
-    with stop_on_interrupt() as should_stop:
-        for event in train(
-            scene.image,
-            scene.strokes,
-            model=config,
-            training=TrainConfig(seconds=seconds),
-            axes=scene.axes,
-            should_stop=should_stop,
-        ):
-            progress.show(event)
-            model = getattr(event, "model", model)
-    if model is None:
-        raise ConfigError("give the demo more --seconds")
-    return model
+    config = default_model(scene.image, scene.axes, [scene.strokes]).replace(classes=scene.classes, colors=COLORS)
+    return learn(scene.image, scene.strokes, model=config, training=TrainConfig(seconds=seconds), axes=scene.axes)
 
 
 def _save(scene: Scene, model: Model, folder: Path) -> None:
     from napari_unet.io.images import write_labels
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"choose another --output: {folder} cannot be made ({error.strerror})") from error
+    make_folder(folder)
     np.save(folder / "image.npy", scene.image)
     write_labels(folder / "strokes.tif", scene.strokes, "YX", None, overwrite=True)
     write_labels(folder / "prediction.tif", model.predict(scene.image, axes=scene.axes), "YX", None, overwrite=True)

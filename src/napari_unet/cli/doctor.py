@@ -99,15 +99,16 @@ def _devices() -> Iterator[Finding]:
 def _cuda(index: int) -> Finding:
     import torch
 
-    name, (major, minor) = torch.cuda.get_device_name(index), torch.cuda.get_device_capability(index)
+    from napari_unet.networks.device import has_kernels
+
     free, total = torch.cuda.mem_get_info(index)
-    state = f"{name}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
-    built = torch.cuda.get_arch_list()
-    if any(int(arch.split("_")[1].rstrip("af")) <= 10 * major + minor for arch in built if arch.startswith("sm_")):
+    state = f"{torch.cuda.get_device_name(index)}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+    if has_kernels(index):
         return Finding("GPU", state)
+    built = ", ".join(torch.cuda.get_arch_list())
     return Finding(
         "GPU",
-        f"{state}; too old for this torch (built for {', '.join(built)}), the processor is used",
+        f"{state}; this torch was not built for it (but for {built}), so the processor is used",
         ok=False,
         mend='pip install "torch<2.15" --index-url https://download.pytorch.org/whl/cu126',
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_unet.cli.options import add_config, read_config
 from napari_unet.cli.terminal import Progress, say, stop_on_interrupt
+from napari_unet.cli.work import make_folder
 from napari_unet.config import PredictConfig
 from napari_unet.errors import ConfigError, ImageError
 
@@ -50,15 +51,8 @@ def _targets(options: argparse.Namespace) -> list[tuple[Path, Path]]:
         if target.resolve() == path.resolve():
             raise ConfigError(f"choose another name: {target} is the image itself")
     if into_folder:
-        _make_folder(options.out)
+        make_folder(options.out)
     return pairs
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"choose another folder: {path} cannot be made ({error.strerror})") from error
 
 
 def _segment(model: Model, config: PredictConfig, path: Path, target: Path, options: argparse.Namespace) -> None:
@@ -75,6 +69,7 @@ def _segment(model: Model, config: PredictConfig, path: Path, target: Path, opti
 def _predict(model: Model, config: PredictConfig, image: LoadedImage, axes: str) -> Any:
     """The whole result, with progress on the terminal."""
     from napari_unet.data.source import ImageSource
+    from napari_unet.prediction.outputs import as_wanted
     from napari_unet.prediction.predictor import Predictor
 
     source = ImageSource(image.array, axes, model.config.ndim)
@@ -84,4 +79,4 @@ def _predict(model: Model, config: PredictConfig, image: LoadedImage, axes: str)
         result = predictor.predict(source, output=config.output, should_stop=should_stop, report=progress.show)
         if should_stop():
             raise ImageError(f"interrupted: {image.name} was not segmented")
-    return result - 1 if config.background_zero and config.output == "labels" else result
+    return as_wanted(result, config)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from napari_unet.cli.options import add_config, read_config
-from napari_unet.cli.terminal import Progress, say, stop_on_interrupt
+from napari_unet.cli.terminal import say
+from napari_unet.cli.work import learn
 from napari_unet.config import ModelConfig, TrainConfig
 from napari_unet.errors import AnnotationError, ConfigError
 
@@ -40,23 +41,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train and save the model."""
-    from napari_unet.session.model import Model, train
+    from napari_unet.session.model import Model
 
     if options.model.exists() and not options.overwrite:
         raise ConfigError(f"choose another name or add --overwrite: {options.model} exists")
     images, strokes, axes = _load(options)
     training = read_config(options, TrainConfig)
     if training.seconds is None and training.steps is None:
-        training = training.model_copy(update={"seconds": DEFAULT_SECONDS})
+        training = training.replace(seconds=DEFAULT_SECONDS)
     start = Model.load(options.start) if options.start else _model_config(options, images[0], axes, strokes)
-    progress, model = Progress(), None
-    with stop_on_interrupt() as should_stop:
-        for event in train(images, strokes, model=start, training=training, axes=axes, should_stop=should_stop):
-            progress.show(event)
-            model = getattr(event, "model", model)
-    if model is not None:
-        model.save(options.model)
-        say(f"Saved {options.model}")
+    model = learn(images, strokes, model=start, training=training, axes=axes)
+    model.save(options.model)
+    say(f"Saved {options.model}")
     return 0
 
 

@@ -42,15 +42,15 @@ def choose_device(name: str = "auto") -> torch.device:
 
 def _best() -> torch.device:
     if torch.cuda.is_available():
-        if _has_kernels():
+        if has_kernels():
             return torch.device("cuda", torch.cuda.current_device())
         log.warning("this torch has no kernels for %s; the CPU is used", torch.cuda.get_device_name())
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def _has_kernels() -> bool:
-    """Whether this build was compiled for this card: its own architecture, or an older one of the same generation."""
-    major, minor = torch.cuda.get_device_capability()
+def has_kernels(index: int | None = None) -> bool:
+    """Whether this build was compiled for a card: its own architecture, or an older one of the same generation."""
+    major, minor = torch.cuda.get_device_capability(index)
     known = [name.split("_")[1].rstrip("af") for name in torch.cuda.get_arch_list() if name.startswith("sm_")]
     return any(int(code[:-1]) == major and int(code[-1]) <= minor for code in known) or not known
 

@@ -9,6 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from napari_unet.config import PredictConfig
+
 
 def to_labels(logits: Tensor) -> npt.NDArray[np.uint8]:
     """Most probable class of every pixel in the strokes' values: 1 = background, 2, 3, ... = classes.
@@ -43,6 +45,11 @@ def to_probabilities(logits: Tensor) -> npt.NDArray[np.float32]:
     logits = logits.float()
     found = logits.sigmoid() if len(logits) == 1 else logits.softmax(0)
     return found.cpu().contiguous().numpy()
+
+
+def as_wanted(result: npt.NDArray[Any], config: PredictConfig) -> npt.NDArray[Any]:
+    """Labels with background as 0 where the user asked for that; everything else as it is."""
+    return result - 1 if config.background_zero and config.output == "labels" else result
 
 
 def smallest_type(largest: int) -> np.dtype[Any]:

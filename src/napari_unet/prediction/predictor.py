@@ -18,7 +18,7 @@ from napari_unet.config import ModelConfig, Output
 from napari_unet.data.normalize import Normalizer, fit_normalizer
 from napari_unet.data.source import ImageSource, Index
 from napari_unet.errors import ImageError
-from napari_unet.events import Event, TileDone, Warned
+from napari_unet.events import Event, TileDone, Warned, never
 from napari_unet.networks.device import choose_device, keep_memory, return_memory
 from napari_unet.networks.geometry import geometry
 from napari_unet.prediction.budget import choose_batch, choose_plan, free_memory
@@ -37,11 +37,6 @@ _CONVERT: dict[str, Callable[[Tensor], npt.NDArray[Any]]] = {
 }
 _TYPE: dict[str, npt.DTypeLike] = {"labels": np.uint8, "instances": np.uint32, "probabilities": np.float32}
 _FORMAT = {2: torch.channels_last, 3: torch.channels_last_3d}
-
-
-def never() -> bool:
-    """Go on to the end."""
-    return False
 
 
 @dataclass(frozen=True, slots=True)

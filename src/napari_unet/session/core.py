@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from functools import singledispatchmethod
 from pathlib import Path
@@ -13,17 +13,18 @@ from typing import Any
 
 import torch
 
-from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
+from napari_unet.config import ModelConfig, TrainConfig
 from napari_unet.data.normalize import Normalizer, fit_normalizer
 from napari_unet.data.source import ImageSource
-from napari_unet.errors import NapariUnetError, SessionError
-from napari_unet.events import Event, Finished, Saved, Step, TileDone
+from napari_unet.errors import ModelFileError, NapariUnetError, SessionError
+from napari_unet.events import Event, Finished, Saved, Step, TileDone, Warned
 from napari_unet.networks.device import choose_device, return_memory
+from napari_unet.prediction.outputs import as_wanted
 from napari_unet.prediction.predictor import Predictor
 from napari_unet.session import commands as do
 from napari_unet.session.arrays import close_array, open_array
 from napari_unet.session.messages import Failed, ModelChanged, PredictionDone, Ready, Tile
-from napari_unet.session.model import Model
+from napari_unet.session.model import Model, history_entry
 from napari_unet.training.loop import Trainer
 
 log = logging.getLogger(__name__)
@@ -87,11 +88,13 @@ class SessionCore:
         self._strokes: dict[str, _Strokes] = {}
         self._trainer: Trainer | None = None
         self._history: tuple[dict[str, Any], ...] = ()
+        self._loss = float("nan")
+        self._unsafe = False
         self._predictors: dict[int | None, Predictor] = {}
         self._training: Iterator[Event] | None = None
         self._stopping = False
         self._view: tuple[do.PredictView, Iterator[Event] | None] | None = None
-        self._jobs: deque[tuple[do.PredictImage, Iterator[Event]]] = deque()
+        self._jobs: deque[tuple[do.PredictImage, Generator[Event]]] = deque()
         self._turn = 0
 
     # ------------------------------------------------------------------ life
@@ -127,7 +130,7 @@ class SessionCore:
 
     @_do.register
     def _(self, command: do.SetImage) -> list[Event]:
-        self._drop_jobs(command.key)
+        self._drop_work(command.key)
         old = self._images.pop(command.key, None)
         if self._trainer is not None:
             self._trainer.remove(command.key)
@@ -140,10 +143,10 @@ class SessionCore:
     def _(self, command: do.SetStrokes) -> list[Event]:
         self._image(command.key)
         old = self._strokes.pop(command.key, None)
-        self._strokes[command.key] = _Strokes(command)
-        self._teach(command.key)
         if old is not None:
             old.close()
+        self._strokes[command.key] = _Strokes(command)
+        self._teach(command.key)
         return []
 
     @_do.register
@@ -213,10 +216,8 @@ class SessionCore:
     def _(self, command: do.Cancel) -> list[Event]:
         if self._view is not None and self._view[0].request == command.request:
             return self._give_up_view()
-        kept = deque(job for job in self._jobs if job[0].request != command.request)
-        if len(kept) == len(self._jobs):
+        if not self._drop_jobs(lambda job: job.request == command.request):
             return []
-        self._jobs = kept
         return [PredictionDone(command.request, cancelled=True, step=self._step)]
 
     # ------------------------------------------------------------------ work
@@ -242,10 +243,11 @@ class SessionCore:
             self._training = None
             return []
         if isinstance(event, Finished):
-            self._write_snapshot(force=True)
-            return [replace(event, model=None)]
+            self._history = (*self._history, history_entry(event, self._loss))
+            return [*self._write_snapshot(force=True), replace(event, model=None)]
         if isinstance(event, Step):
-            self._write_snapshot()
+            self._loss = event.loss
+            return [event, *self._write_snapshot()]
         return [event]
 
     def _work_view(self, command: do.PredictView, tiles: Iterator[Event] | None) -> list[Event]:
@@ -282,7 +284,7 @@ class SessionCore:
         for event in tiles:
             yield self._tile(command.request, event, event.data) if isinstance(event, TileDone) else event
 
-    def _predict_image(self, command: do.PredictImage) -> Iterator[Event]:
+    def _predict_image(self, command: do.PredictImage) -> Generator[Event]:
         trainer, image = self._need_trained(), self._image(command.key)
         target, handle = open_array(command.target)
         try:
@@ -302,7 +304,7 @@ class SessionCore:
         )
         for event in tiles:
             if isinstance(event, TileDone) and event.data is not None:
-                target[event.index] = _converted(event.data, config)
+                target[event.index] = as_wanted(event.data, config)
                 yield self._tile(command.request, event, None)
             else:
                 yield event
@@ -358,15 +360,24 @@ class SessionCore:
         trainer.set_strokes(key, strokes.array, strokes.complete, changed)
 
     def _forget(self, key: str) -> None:
-        self._drop_jobs(key)
+        self._drop_work(key)
         if self._trainer is not None:
             self._trainer.remove(key)
         for known in (self._images.pop(key, None), self._strokes.pop(key, None)):
             if known is not None:
                 known.close()
 
-    def _drop_jobs(self, key: str) -> None:
-        self._jobs = deque(job for job in self._jobs if job[0].key != key)
+    def _drop_jobs(self, unwanted: Callable[[do.PredictImage], bool]) -> int:
+        """Give up the whole images that are `unwanted`; their number."""
+        dropped = [job for job in self._jobs if unwanted(job[0])]
+        self._jobs = deque(job for job in self._jobs if not unwanted(job[0]))
+        for _, tiles in dropped:
+            tiles.close()
+        return len(dropped)
+
+    def _drop_work(self, key: str) -> None:
+        """Give up every prediction of image `key`."""
+        self._drop_jobs(lambda job: job.key == key)
         if self._view is not None and self._view[0].key == key:
             self._view = None
 
@@ -385,17 +396,18 @@ class SessionCore:
         """End training and predictions without a word; the model stays."""
         self._end_training()
         self._view = None
-        self._jobs.clear()
+        self._drop_jobs(lambda job: True)
 
-    def _write_snapshot(self, *, force: bool = False) -> None:
+    def _write_snapshot(self, *, force: bool = False) -> list[Event]:
+        """Keep the model safe when it is time; that it cannot be is no reason to stop, and said once."""
         now = time.monotonic()
         if self._snapshot is None or (not force and now - self._snapshot_time < SNAPSHOT_SECONDS):
-            return
+            return []
         self._snapshot_time = now
-        self._model().save(self._snapshot)
-
-
-def _converted(labels: Any, config: PredictConfig) -> Any:
-    """Labels as the user wants them: background as 1, or as 0."""
-    zero_based = config.background_zero and config.output == "labels"
-    return labels - 1 if zero_based else labels
+        try:
+            self._model().save(self._snapshot)
+        except ModelFileError as error:
+            told, self._unsafe = self._unsafe, True
+            return [] if told else [Warned(f"Training goes on without a safety copy of the model: {error}")]
+        self._unsafe = False
+        return []

@@ -14,7 +14,7 @@ import torch
 from napari_unet.config import ModelConfig, Output, TrainConfig
 from napari_unet.data.source import ArrayLike, ImageSource, guess_axes
 from napari_unet.errors import AnnotationError, ConfigError, ModelFileError
-from napari_unet.events import Event, Finished, Step
+from napari_unet.events import Event, Finished, Step, never
 from napari_unet.io.model_file import ModelHeader, load_model, save_model
 from napari_unet.networks import build_network, estimate, geometry
 from napari_unet.prediction.predictor import Predictor
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from napari_unet.session.commands import Box
 
 DEFAULT_SECONDS = 60.0
-
-
-def _never() -> bool:
-    return False
 
 
 class Model:
@@ -169,7 +165,7 @@ def train(
     training: TrainConfig | None = None,
     axes: str | None = None,
     complete: Sequence[Sequence[Box]] = (),
-    should_stop: Callable[[], bool] = _never,
+    should_stop: Callable[[], bool] = never,
 ) -> Iterator[Event]:
     """Learn from strokes, one event at a time.
 
@@ -233,9 +229,9 @@ def fit(
     """
     config = training or TrainConfig()
     if seconds is not None or steps is not None:
-        config = TrainConfig(**{**dict(config), "seconds": seconds, "steps": steps})
+        config = config.replace(seconds=seconds, steps=steps)
     elif config.seconds is None and config.steps is None:
-        config = TrainConfig(**{**dict(config), "seconds": DEFAULT_SECONDS})
+        config = config.replace(seconds=DEFAULT_SECONDS)
     events = train(images, annotations, model=model, training=config, axes=axes, complete=complete)
     finished = [event for event in events if isinstance(event, Finished)]
     result: Model = finished[-1].model

@@ -11,8 +11,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from napari_unet.errors import SessionError
 from napari_unet.events import Event
@@ -51,7 +53,6 @@ class ProcessSession:
         self._options = ["--device", device, "--threads", str(threads or 0), "--snapshot", str(self._snapshot)]
         self._replay = Replay(self._snapshot)
         self._deaths: list[float] = []
-        self._extra: list[Event] = []
         self._worker: _Worker | None = _Worker(self._options, Path(self._folder.name))
 
     @property
@@ -165,7 +166,7 @@ class _Worker:
 
     def _write(self) -> None:
         """Send what is queued; a closed pipe ends it."""
-        with _pipe(self.process.stdin) as stream:
+        with _closing(self.process.stdin) as stream:
             try:
                 while (command := self._commands.get()) is not None:
                     write_message(stream, command)
@@ -173,7 +174,7 @@ class _Worker:
                 log.debug("the session's process no longer listens")
 
     def _read(self) -> None:
-        with _pipe(self.process.stdout) as stream:
+        with _closing(self.process.stdout) as stream:
             try:
                 while True:
                     self._events.put(read_message(stream))
@@ -181,20 +182,14 @@ class _Worker:
                 log.debug("the session's process has ended")
 
 
-class _pipe:  # noqa: N801 - a context manager used like a function
+@contextmanager
+def _closing(stream: Any) -> Iterator[BinaryIO]:
     """A pipe's end, closed at last even when the other side is gone."""
-
-    def __init__(self, stream: object) -> None:
-        self._stream: BinaryIO = stream  # type: ignore[assignment]
-
-    def __enter__(self) -> BinaryIO:
-        return self._stream
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            self._stream.close()
-        except OSError:
-            log.debug("closing a broken pipe")
+    try:
+        yield stream
+    finally:
+        with suppress(OSError):
+            stream.close()
 
 
 def _start(line: list[str], stderr: BinaryIO) -> subprocess.Popen[bytes]:

@@ -17,7 +17,7 @@ from napari_unet.data.sampler import Example, Sampler
 from napari_unet.data.source import ArrayLike
 from napari_unet.data.strokes import Box
 from napari_unet.errors import TrainingError
-from napari_unet.events import Event, Finished, Started, Step, Warned
+from napari_unet.events import Event, Finished, Started, Step, Warned, never
 from napari_unet.networks.device import choose_device, keep_memory
 from napari_unet.training.average import Average
 from napari_unet.training.losses import Loss
@@ -25,15 +25,8 @@ from napari_unet.training.patches import PatchPlan, plan_patches
 from napari_unet.training.schedule import Budget, learning_rate
 from napari_unet.training.start import memory_format, seeded, start_network
 
-__all__ = ["Trainer", "never"]
-
 #: Gradients are scaled down to this norm.
 CLIP = 5.0
-
-
-def never() -> bool:
-    """Do not stop."""
-    return False
 
 
 class Trainer:
