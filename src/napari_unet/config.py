@@ -10,6 +10,7 @@ from napari_unet.errors import ConfigError
 
 Architecture = Literal["unet", "unetpp", "unet3plus", "fcn8s", "fcn16s", "fcn32s", "fpn", "linknet", "pspnet"]
 Task = Literal["semantic", "instances"]
+InstanceTarget = Literal["foreground", "boundary"]
 Output = Literal["labels", "probabilities", "instances"]
 Spacing = tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...]
 
@@ -64,6 +65,17 @@ class ModelConfig(Config):
     )
     colors: tuple[str, ...] = Field((), description="One colour (#RRGGBB) per class; empty for the standard colours.")
     task: Task = Field("semantic", description="Whether stroke values 2, 3, ... are classes or single objects.")
+    instance_target: InstanceTarget = Field(
+        "foreground",
+        description="How objects that touch are told apart: by a gap of background, or by their boundary as a class.",
+        json_schema_extra=ADVANCED,
+    )
+    ignore_value: int | None = Field(
+        None,
+        ge=2,
+        description="Stroke value that counts as not annotated, also inside complete regions.",
+        json_schema_extra=ADVANCED,
+    )
     width: int = Field(16, ge=1, le=512, description="Feature channels of the first level; doubled at each level.")
     depth: int = Field(4, ge=1, le=7, description="Number of times the image is halved.")
     padding: Literal["same", "valid"] = Field(
@@ -100,7 +112,31 @@ class ModelConfig(Config):
             raise ValueError(f"give {self.ndim} pixel sizes, one for each spatial axis")
         if self.task == "instances" and len(self.classes) > 2:
             raise ValueError("an instance model knows background and one kind of object; use two classes")
+        if self.task == "semantic" and self.ignore_value is not None and self.ignore_value <= len(self.classes):
+            raise ValueError(f"give an ignore_value above {len(self.classes)}: smaller values are classes")
         return self
+
+    @property
+    def has_boundary(self) -> bool:
+        """Whether the boundary of objects is a class of its own, the last of `outputs`."""
+        return self.task == "instances" and self.instance_target == "boundary"
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What each output channel of the network stands for: the classes, and perhaps the objects' boundary.
+
+        With `has_boundary` they are always three, in this order: background, interior, boundary. An object is its
+        interior together with its boundary, a rim one pixel wide that lies inside the object.
+
+        Examples
+        --------
+        >>> ModelConfig(task="instances", instance_target="boundary").outputs
+        ('background', 'cell', 'cell boundary')
+        """
+        if not self.has_boundary:
+            return self.classes
+        known = self.classes if len(self.classes) > 1 else ("background", *self.classes)
+        return (*known, f"{known[-1]} boundary")
 
     @property
     def class_colors(self) -> tuple[str, ...]:

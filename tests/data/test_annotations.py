@@ -6,13 +6,14 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from napari_unet.config import BoundaryConfig, ModelConfig
-from napari_unet.data.annotations import check_annotated, import_mask, objects_of, targets_of
+from napari_unet.data.annotations import check_annotated, import_mask, objects_of, rims, targets_of
 from napari_unet.data.source import ImageSource
 from napari_unet.data.strokes import NEGLIGIBLE, Annotation
 from napari_unet.data.weightmap import boundary_term
-from napari_unet.errors import AnnotationError
+from napari_unet.errors import AnnotationError, ConfigError
 
 CELLS = ModelConfig(task="instances")
+RIMS = ModelConfig(task="instances", instance_target="boundary")
 
 
 def annotation(shape, axes="YX", model=None, **settings):
@@ -44,6 +45,28 @@ def test_objects_are_apart_after_the_forced_gap(strokes):
     assert not changed[strokes == 200].any()
 
 
+@settings(deadline=None)
+@given(hnp.arrays(np.uint8, (9, 11), elements=st.sampled_from([0, 1, 2, 3, 200])))
+def test_interior_and_boundary_together_are_the_object(strokes):
+    targets = targets_of(strokes, "instances", "boundary")
+    np.testing.assert_array_equal(targets == -1, strokes == 0)
+    np.testing.assert_array_equal(targets == 0, strokes == 1)
+    for at in zip(*np.nonzero(strokes > 1), strict=True):
+        near = strokes[tuple(slice(max(i - 1, 0), i + 2) for i in at)]
+        assert targets[at] == (2 if np.any((near != strokes[at]) & (near != 0)) else 1)
+
+
+def test_flat_objects_keep_an_interior():
+    strokes = np.ones((5, 9, 9), np.uint8)
+    strokes[2, 2:7, 2:7] = 2
+    assert not (targets_of(strokes, "instances", "boundary") == 1).any()
+    flat = targets_of(strokes, "instances", "boundary", (3.0, 1.0, 1.0))
+    assert (flat == 1).sum() == 9
+    assert (flat == 2).sum() == 16
+    strokes[3, 4, 4] = 3
+    assert rims(strokes, (3.0, 1.0, 1.0))[2, 4, 4]
+
+
 def test_semantic_objects_are_connected_pieces_of_one_class():
     strokes = np.array([[2, 2, 0, 3, 2], [0, 0, 1, 0, 2]])
     objects = objects_of(strokes, "semantic")
@@ -59,6 +82,13 @@ def test_imported_masks_do_not_overflow(dtype, top):
 
 def test_imported_mask_of_bool():
     assert import_mask(np.array([False, True])).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_imported_mask_with_pixels_to_ignore(dtype):
+    strokes = import_mask(np.array([0, 1, 254, 255], dtype), ignore=255)
+    assert strokes.dtype == np.uint8
+    assert strokes.tolist() == [1, 2, 255, 0]
 
 
 def test_imported_masks_must_be_integers():
@@ -119,13 +149,13 @@ def whole(a, lead=()):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (64, 64), (65, 200), (130, 7)])
-@pytest.mark.parametrize("model", [ModelConfig(), CELLS])
+@pytest.mark.parametrize("model", [ModelConfig(), CELLS, RIMS])
 def test_snapshot_equals_the_rule_on_the_whole(shape, model):
     a, strokes = annotation(shape, model=model), random_strokes(shape, share=0.3)
     a.update(strokes)
-    expected = targets_of(strokes, model.task)
+    expected = targets_of(strokes, model.task, model.instance_target)
     np.testing.assert_array_equal(a.targets(*whole(a)), expected)
-    assert a.counts.tolist() == [(expected == 0).sum(), (expected == 1).sum()]
+    assert a.counts.tolist() == [(expected == i).sum() for i in range(3 if model.has_boundary else 2)]
 
 
 def test_objects_touching_across_blocks_are_parted():
@@ -163,7 +193,7 @@ def test_the_snapshot_does_not_follow_the_array():
     assert a.counts.tolist() == [64, 0]
 
 
-@pytest.mark.parametrize("model", [ModelConfig(), CELLS])
+@pytest.mark.parametrize("model", [ModelConfig(), CELLS, RIMS])
 @settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_an_update_of_the_changed_box_equals_a_full_one(model, data):
@@ -195,6 +225,22 @@ def test_complete_regions_turn_0_into_background():
     assert (a.targets(*whole(a, (1,))) == -1).all()
 
 
+@pytest.mark.parametrize("task", ["semantic", "instances"])
+def test_the_ignore_value_is_not_annotated_even_in_a_complete_region(task):
+    a, strokes = annotation((20, 20), model=ModelConfig(task=task, ignore_value=255)), np.zeros((20, 20), np.uint8)
+    strokes[5, 5], strokes[8, 8], strokes[:, 19] = 2, 255, 255
+    a.update(strokes, complete=[((0, 10), (0, 20))])
+    targets = a.targets(*whole(a))
+    assert (targets[8, 8], targets[5, 5], targets[3, 3]) == (-1, 1, 0)
+    assert (targets[:, 19] == -1).all()
+    assert a.counts.tolist() == [10 * 19 - 2, 1]
+
+
+def test_an_ignore_value_that_is_a_class_is_refused():
+    with pytest.raises(ConfigError, match="ignore_value above 2"):
+        ModelConfig(ignore_value=2)
+
+
 def test_complete_region_needs_every_axis():
     with pytest.raises(AnnotationError, match="2 axes"):
         annotation((9, 9)).update(np.zeros((9, 9), np.uint8), complete=[((0, 4),)])
@@ -212,7 +258,7 @@ def test_lead_axes_anywhere():
 
 
 @pytest.mark.parametrize("sigma", [2.0, 5.0, 30.0])
-@pytest.mark.parametrize("model", [ModelConfig(), CELLS])
+@pytest.mark.parametrize("model", [ModelConfig(), CELLS, RIMS])
 def test_boundary_equals_the_whole_map(sigma, model):
     shape = (150, 300)
     a, strokes = annotation(shape, model=model, sigma=sigma), np.zeros(shape, np.uint8)
@@ -222,7 +268,7 @@ def test_boundary_equals_the_whole_map(sigma, model):
     strokes[70:90][strokes[70:90] == 0] = 1
     a.update(strokes)
     objects = objects_of(strokes, model.task)
-    objects[a.targets(*whole(a)) != 1] = 0
+    objects[a.targets(*whole(a)) < 1] = 0
     expected = boundary_term(objects, 10, sigma, None, NEGLIGIBLE)
     inside = strokes > 0
     np.testing.assert_allclose(a.boundary(*whole(a))[inside], expected[inside], atol=1e-5)

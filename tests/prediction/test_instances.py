@@ -34,6 +34,26 @@ def blobs(shape, seed=0):
     return (noise > 0).astype(np.float32)
 
 
+def test_a_network_that_knows_boundaries_tells_touching_objects_apart():
+    interior = np.zeros((1, 12, 20), np.float32)
+    interior[:, 3:9, 3:9] = interior[:, 3:9, 11:17] = 1
+    rim = ndimage.binary_dilation(interior > 0, np.ones((1, 3, 3))) & (interior == 0)
+    image = np.concatenate([interior, rim.astype(np.float32)])
+
+    class Known(torch.nn.Module):
+        def forward(self, x):
+            return 4 * torch.cat([1 - x.sum(1, keepdim=True), x], 1)
+
+    model = ModelConfig(width=1, depth=1, in_channels=2, task="instances", instance_target="boundary")
+    segment = Predictor(Known(), model, device="cpu", tile=16)
+    plain = Normalizer((0.0,) * 2, (1.0,) * 2)
+    source = ImageSource(image, "CYX", 2)
+    labels = segment.predict(source, normalizer=plain)
+    np.testing.assert_array_equal(labels, 1 + (image.sum(0) > 0))
+    assert segment.predict(source, output="instances", normalizer=plain).max() == 2
+    assert segment.predict(source, output="probabilities", normalizer=plain).shape == (3, 12, 20)
+
+
 def same_partition(a, b):
     pairs = np.unique(np.stack([a.ravel(), b.ravel()]), axis=1)
     return len(pairs[0]) == len(np.unique(pairs[0])) == len(np.unique(pairs[1]))

@@ -67,6 +67,8 @@ def test_events_of_a_training(padding, ndim, channels):
         {"classes": ("cell",)},
         {"classes": ("background", "cell", "edge")},
         {"task": "instances"},
+        {"task": "instances", "instance_target": "boundary"},
+        {"task": "instances", "instance_target": "boundary", "classes": ("cell",)},
         {"norm": "group"},
         {"architecture": "unetpp", "deep_supervision": True},
         {"dropout": 0.3},

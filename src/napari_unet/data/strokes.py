@@ -162,6 +162,8 @@ class Annotation:
             index = self.source.label_index(lead, box)
             for part in filter(None, (overlap(index, region) for region in complete)):
                 values[part][values[part] == 0] = 1
+            if self.model.ignore_value is not None:
+                values[values == self.model.ignore_value] = 0
             yield (lead, place), values
 
     def _annotated(self, plane: Array, complete: Sequence[Box], lead: Lead, places: Sequence[range]) -> Iterator[Place]:
@@ -215,7 +217,8 @@ class Annotation:
             else block.values
         )
         inner = tuple(slice(halo, n - halo) for n in values.shape)
-        block.targets = np.ascontiguousarray(targets_of(values, self.model.task)[inner])
+        targets = targets_of(values, self.model.task, self.model.instance_target, self._steps())
+        block.targets = np.ascontiguousarray(targets[inner])
         block.counts = np.bincount(block.targets[block.targets >= 0].ravel(), minlength=class_count(self.model))
 
     # ------------------------------------------------------------------ targets out
@@ -282,7 +285,7 @@ class Annotation:
         stop = [max(box[axis].stop for box in boxes) for axis in range(self.source.ndim)]
         objects = objects_of(self._gather("values", lead, start, stop), self.model.task)
         if self.model.task == "instances":
-            objects[self._gather("targets", lead, start, stop) != 1] = 0
+            objects[self._gather("targets", lead, start, stop) < 1] = 0
         term = boundary_term(objects, self._boundary.w0, self._boundary.sigma, self._steps(), NEGLIGIBLE)
         for place, box in zip(places, boxes, strict=True):
             local = tuple(slice(s.start - a, s.stop - a) for s, a in zip(box, start, strict=True))

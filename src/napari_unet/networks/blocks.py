@@ -113,4 +113,4 @@ def encoder(graph: Graph, config: ModelConfig, pyramid: tuple[Level, ...]) -> li
 
 def head(graph: Graph, name: str, x: int, config: ModelConfig) -> int:
     """1x1 convolution to one logit per class."""
-    return graph.conv(name, x, len(config.classes), (1,) * config.ndim)
+    return graph.conv(name, x, len(config.outputs), (1,) * config.ndim)

@@ -63,7 +63,7 @@ def encoder_network(config: ModelConfig) -> nn.Module:
             encoder_name=name,
             encoder_weights=config.encoder_weights,
             in_channels=config.in_channels,
-            classes=len(config.classes),
+            classes=len(config.outputs),
         )
     except (KeyError, ValueError, RuntimeError) as error:
         raise ConfigError(f"choose another encoder or encoder_weights for {config.architecture}: {error}") from error

@@ -97,7 +97,7 @@ def adapt(state: Mapping[str, Tensor], old: ModelConfig, new: ModelConfig) -> nn
     with torch.no_grad():
         for name in fresh.keys() & state.keys():
             if name.split(".")[0] in HEADS:
-                known = [_foreground(c.classes) if name.startswith("guide.") else c.classes for c in (old, new)]
+                known = [_foreground(c.outputs) if name.startswith("guide.") else c.outputs for c in (old, new)]
                 _copy_classes(fresh[name], state[name], *known, both=name.startswith("up."))
             elif fresh[name].shape != state[name].shape:
                 fresh[name].copy_(_channels(state[name], fresh[name].shape[1]))

@@ -34,7 +34,7 @@ def unet3plus(config: ModelConfig) -> Graph:
             joined.append(convolution(graph, name, 0, x, config.width, kernel, order))
         x = graph.concat(f"decoder.{i}.join", joined)
         decoded[i] = convolution(graph, f"decoder.{i}.fuse", 0, x, graph.nodes[x].channels, kernel, order)
-    kernel, classes = pyramid[0].kernel, len(config.classes)
+    kernel, classes = pyramid[0].kernel, len(config.outputs)
     graph.outputs.append(graph.conv("head", decoded[0], classes, kernel))
     if config.deep_supervision:
         graph.outputs += [_deep(graph, decoded[i], pyramid, i, classes) for i in range(1, config.depth + 1)]

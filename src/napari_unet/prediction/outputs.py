@@ -34,6 +34,22 @@ def to_labels(logits: Tensor) -> npt.NDArray[np.uint8]:
     return found.to(torch.uint8).add_(1).cpu().numpy()
 
 
+def to_whole(logits: Tensor) -> npt.NDArray[np.uint8]:
+    """`to_labels` of a network that knows boundaries: 2 where interior and boundary together outweigh background.
+
+    Parameters
+    ----------
+    logits : Tensor
+        Shape ``(3, *spatial)``: background, interior, boundary.
+    """
+    return to_labels(torch.stack([logits[0].float(), torch.logaddexp(logits[1].float(), logits[2].float())]))
+
+
+def to_interior(logits: Tensor) -> npt.NDArray[np.uint8]:
+    """As `to_whole`, but 2 in the interior of objects alone, so that objects that touch are apart."""
+    return (logits.argmax(0) == 1).to(torch.uint8).add_(1).cpu().numpy()
+
+
 def to_probabilities(logits: Tensor) -> npt.NDArray[np.float32]:
     """Softmax over the classes; with K = 1 the sigmoid, one plane: the probability of the foreground.
 

@@ -23,7 +23,7 @@ from napari_unet.networks.device import choose_device, keep_memory, return_memor
 from napari_unet.networks.geometry import geometry
 from napari_unet.prediction.budget import choose_batch, choose_plan, free_memory
 from napari_unet.prediction.instances import connected
-from napari_unet.prediction.outputs import smallest_type, to_labels, to_probabilities
+from napari_unet.prediction.outputs import smallest_type, to_interior, to_labels, to_probabilities, to_whole
 from napari_unet.prediction.reader import Batch, Place, TileReader, inner
 from napari_unet.prediction.solver import Solver
 from napari_unet.prediction.tiling import TilePlan, plan_tiles
@@ -35,6 +35,8 @@ _CONVERT: dict[str, Callable[[Tensor], npt.NDArray[Any]]] = {
     "instances": to_labels,
     "probabilities": to_probabilities,
 }
+#: The same where boundaries are a class of their own.
+_CONVERT_BOUNDARY = {**_CONVERT, "labels": to_whole, "instances": to_interior}
 _TYPE: dict[str, npt.DTypeLike] = {"labels": np.uint8, "instances": np.uint32, "probabilities": np.float32}
 _FORMAT = {2: torch.channels_last, 3: torch.channels_last_3d}
 
@@ -185,7 +187,7 @@ class Predictor:
         ImageError, PredictionError
             As for `tiles`.
         """
-        planes = (len(self.model.classes),) if output == "probabilities" else ()
+        planes = (len(self.model.outputs),) if output == "probabilities" else ()
         result = np.zeros(planes + source.label_shape, _TYPE[output])
         for event in self.tiles(source, output=output, normalizer=normalizer, should_stop=should_stop):
             if isinstance(event, TileDone):
@@ -232,7 +234,8 @@ class Predictor:
 
     def _solved(self, work: _Work, batch: Batch, output: Output) -> Iterator[tuple[Index, npt.NDArray[Any]]]:
         """Place and result of each tile of a batch, up to a stop."""
-        found = self._solver.solve(work.reader, batch, _CONVERT[output])
+        convert = (_CONVERT_BOUNDARY if self.model.has_boundary else _CONVERT)[output]
+        found = self._solver.solve(work.reader, batch, convert)
         for (lead, tile), data in zip(batch.places, found, strict=True):
             if work.should_stop():
                 return
@@ -243,7 +246,7 @@ class Predictor:
         places, box = work.places(), work.plan.box
         plane = np.zeros([part.stop - part.start for part in box], np.uint8)
         count, planes = 0, 0
-        for event in self._classes(work, "labels"):
+        for event in self._classes(work, "instances"):
             if isinstance(event, Warned) or event.data is None:
                 yield event
                 continue

@@ -28,7 +28,7 @@ def start_network(model: ModelConfig, seed: int, state: Mapping[str, Tensor] | N
     with seeded(seed, torch.device("cpu")):
         network = build_network(model, pretrained=state is None)
     if state is None:
-        _expect_background(network, len(model.classes))
+        _expect_background(network, len(model.outputs))
     else:
         _load(network, state)
     return network.to(memory_format=memory_format(model.ndim))  # type: ignore[call-overload, no-any-return]
