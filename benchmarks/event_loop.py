@@ -135,7 +135,7 @@ class Dock:
         self.tiles = 0  # of previews, so far
         _, self._widget = viewer.window.add_plugin_dock_widget("napari-unet")
         wait_until(lambda: self._widget.controller.state.ready, 60, "the session does not get ready")
-        self._widget.layers.new_strokes.click()
+        self._widget.annotate.new_strokes.click()
         self.strokes = self._widget.controller.link.strokes
         self.strokes.data[...] = strokes
         self.strokes.refresh()
@@ -148,13 +148,13 @@ class Dock:
     def train(self) -> None:
         """Press Train."""
         first = self._widget.controller.link.prediction is None
-        self._widget.training.toggle.click()
+        self._widget.train.toggle.click()
         if first:
             self._widget.controller.link.prediction.events.labels_update.connect(self._on_tile)
 
     def stop(self) -> None:
         """Press Stop and wait until it has."""
-        self._widget.training.toggle.click()
+        self._widget.train.toggle.click()
         wait_until(lambda: self._widget.controller.state.phase.value == "idle", 60, "training does not stop")
 
     def _on_tile(self) -> None:

@@ -39,31 +39,31 @@ def tick(dock, session, *events):
 
 
 def train(dock, session):
-    dock.layers.new_strokes.click()
+    dock.annotate.new_strokes.click()
     strokes = dock.controller.link.strokes
     strokes.paint((5, 5), 1)
     strokes.paint((30, 30), 2)
-    dock.training.toggle.click()
+    dock.train.toggle.click()
     tick(dock, session, Ready("cpu", "2"), Started("cpu", 1), Step(1, 0.7, 1e-3, 0.1), Step(2, 0.5, 1e-3, 0.2))
 
 
 def test_two_clicks_and_two_strokes_start_the_training(dock, session):
     train(dock, session)
     assert session.sent(do.Train)
-    assert dock.training.toggle.text() == "Stop"
-    assert len(dock.training.curve.points) == 2
+    assert dock.train.toggle.text() == "Stop"
+    assert len(dock.train.curve.points) == 2
     assert "Learning" in dock.status.text()
 
 
 def test_the_next_button_is_coloured(dock, session):
-    coloured = [bool(button.styleSheet()) for button in (dock.layers.new_strokes, dock.training.toggle)]
+    coloured = [bool(button.styleSheet()) for button in (dock.annotate.new_strokes, dock.train.toggle)]
     assert coloured == [True, False]
-    dock.layers.new_strokes.click()
-    assert not dock.layers.new_strokes.styleSheet()
+    dock.annotate.new_strokes.click()
+    assert not dock.annotate.new_strokes.styleSheet()
 
 
 def test_buttons_that_need_a_model_wait_for_one(dock, session):
-    needy = (dock.segmenting.start, dock.model.save_button, dock.training.again)
+    needy = (dock.segment.start, dock.segment.model.save_button, dock.train.again)
     assert not any(button.isEnabled() for button in needy)
     train(dock, session)
     assert all(button.isEnabled() for button in needy)
@@ -71,30 +71,30 @@ def test_buttons_that_need_a_model_wait_for_one(dock, session):
 
 def test_segmenting_shows_progress_and_can_be_cancelled(dock, session):
     train(dock, session)
-    dock.segmenting.start.click()
+    dock.segment.start.click()
     request = session.sent(do.PredictImage)[0].request
     tick(dock, session, Tile(request, (slice(0, 30), slice(0, 80)), None, 1, 4, 2))
-    assert not dock.segmenting.bar.isHidden()
-    assert dock.segmenting.bar.value() == 1
-    assert "left" in dock.segmenting.bar.format()
-    dock.segmenting.cancel.click()
-    assert dock.segmenting.bar.isHidden()
+    assert not dock.segment.bar.isHidden()
+    assert dock.segment.bar.value() == 1
+    assert "left" in dock.segment.bar.format()
+    dock.segment.cancel.click()
+    assert dock.segment.bar.isHidden()
     assert session.sent(do.Cancel)[0].request == request
 
 
 def test_a_segmentation_ends(dock, session):
     train(dock, session)
-    dock.segmenting.start.click()
+    dock.segment.start.click()
     request = session.sent(do.PredictImage)[0].request
     tick(dock, session, PredictionDone(request, cancelled=False, step=2))
-    assert not dock.segmenting.start.isHidden()
+    assert not dock.segment.start.isHidden()
     assert "is segmented" in dock.status.text()
 
 
 def test_settings_reach_the_training(dock, session):
-    dock.training.budget.setValue(45.0)
-    dock.training.settings.unfold().setValue({"batch_size": 3})
-    dock.training.network.unfold().setValue({"width": 8, "depth": 2})
+    dock.train.budget.setValue(45.0)
+    dock.train.settings.unfold().setValue({"batch_size": 3})
+    dock.train.network.unfold().setValue({"width": 8, "depth": 2})
     train(dock, session)
     assert session.sent(do.Train)[0].config.seconds == 45
     assert session.sent(do.Train)[0].config.batch_size == 3
@@ -102,22 +102,22 @@ def test_settings_reach_the_training(dock, session):
 
 
 def test_classes_and_network_settings_do_not_overwrite_each_other(dock):
-    form = dock.training.network.unfold()
+    form = dock.train.network.unfold()
     form.setValue({"width": 8})
-    dock.layers.classes._add.click()
+    dock.annotate.classes._add.click()
     form.setValue({"depth": 2})
     model = dock.controller.model
     assert (model.width, model.depth, model.classes) == (8, 2, ("background", "cell", "class 3"))
-    assert dock.layers.classes.value().classes == model.classes
+    assert dock.annotate.classes.value().classes == model.classes
 
 
 def test_a_loaded_model_fills_the_forms(dock, session):
-    dock.model.load.emit("a.unet")
+    dock.segment.model.load.emit("a.unet")
     config = ModelConfig(classes=("background", "nucleus", "gland"), width=8)
     tick(dock, session, ModelChanged(config, 9, "a.unet"))
-    assert dock.layers.classes.value().classes == config.classes
-    assert dock.training.network.value() == config
-    assert dock.segmenting.start.isEnabled()
+    assert dock.annotate.classes.value().classes == config.classes
+    assert dock.train.network.value() == config
+    assert dock.segment.start.isEnabled()
 
 
 def test_errors_are_one_sentence_in_the_dock_and_in_napari(dock, session):
@@ -129,30 +129,30 @@ def test_errors_are_one_sentence_in_the_dock_and_in_napari(dock, session):
 
 
 def test_the_class_in_the_table_is_the_class_of_the_brush(dock):
-    dock.layers.new_strokes.click()
+    dock.annotate.new_strokes.click()
     strokes = dock.controller.link.strokes
-    assert dock.layers.classes._table.currentRow() == 1
-    dock.layers.classes.picked.emit(1)
+    assert dock.annotate.classes._table.currentRow() == 1
+    dock.annotate.classes.picked.emit(1)
     assert strokes.selected_label == 1
     strokes.selected_label = 2
-    assert dock.layers.classes._table.currentRow() == 1
+    assert dock.annotate.classes._table.currentRow() == 1
 
 
 def test_layers_are_offered_by_name_and_without_predictions(dock, window, session):
     train(dock, session)
     window.add_labels(np.zeros((60, 80), int), name="mask")
     window.layers["image"].name = "cells"
-    combos = dock.layers.image, dock.layers.strokes
+    combos = dock.annotate.image, dock.annotate.strokes
     offered = [[combo.itemText(index) for index in range(1, combo.count())] for combo in combos]
     assert offered == [["cells"], ["Strokes", "mask"]]
 
 
 def test_the_menu_offers_masks_by_their_meaning(dock, window):
     window.add_labels(np.ones((60, 80), int), name="mask")
-    dock.layers.menu.aboutToShow.emit()
-    texts = [action.text() for action in dock.layers.menu.actions()]
+    dock.annotate.menu.aboutToShow.emit()
+    texts = [action.text() for action in dock.annotate.menu.actions()]
     assert len(texts) == 3
-    dock.layers.menu.actions()[1].trigger()
+    dock.annotate.menu.actions()[1].trigger()
     assert (dock.controller.link.strokes.data == 2).all()
 
 
@@ -243,7 +243,7 @@ def test_many_docks_leave_nothing_behind(window, session, qtbot):
     def cycle():
         widget = UNetWidget(window, session)
         holder = window.window.add_dock_widget(widget, name="U-Net segmentation")
-        widget.training.settings.unfold()
+        widget.train.settings.unfold()
         window.window.remove_dock_widget(holder)
         widget.deleteLater()
 
@@ -280,7 +280,7 @@ def test_napari_opens_it_from_the_plugins_and_the_layers_menu(make_napari_viewer
     assert isinstance(widget, UNetWidget)
     assert isinstance(viewer.open_sample("napari-unet", "cells")[0], Image)
     assert widget.controller.link.image is viewer.layers[0]
-    widget.layers.new_strokes.click()
+    widget.annotate.new_strokes.click()
     assert isinstance(viewer.layers["Strokes"], Labels)
     viewer.window.remove_dock_widget(holder)
     assert session.closed == 1
@@ -289,8 +289,8 @@ def test_napari_opens_it_from_the_plugins_and_the_layers_menu(make_napari_viewer
 
 def test_finished_training_returns_the_button(dock, session):
     train(dock, session)
-    dock.training.toggle.click()
-    assert not dock.training.toggle.isEnabled()
+    dock.train.toggle.click()
+    assert not dock.train.toggle.isEnabled()
     tick(dock, session, Finished("stopped", 2, 0.2))
-    assert dock.training.toggle.text() == "Train"
-    assert dock.training.toggle.isEnabled()
+    assert dock.train.toggle.text() == "Train"
+    assert dock.train.toggle.isEnabled()

@@ -57,9 +57,9 @@ def paint_truth(layer, labels, every=3):
 
 
 def train_some(dock, cells, qtbot, steps=5):
-    dock.layers.new_strokes.click()
+    dock.annotate.new_strokes.click()
     paint_truth(dock.controller.link.strokes, cells.labels)
-    dock.training.toggle.click()
+    dock.train.toggle.click()
     qtbot.waitUntil(lambda: dock.controller.state.step >= steps, timeout=60_000)
 
 
@@ -83,27 +83,27 @@ def test_two_clicks_and_two_strokes_to_a_prediction(make_napari_viewer, cells, q
     viewer = make_napari_viewer(show=True)
     viewer.add_image(cells.image)
     dock = open_dock(viewer, InlineSession("cpu"))
-    qtbot.mouseClick(dock.layers.new_strokes, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.annotate.new_strokes, Qt.MouseButton.LeftButton)
     canvas = viewer.window._qt_viewer.canvas
     middle = QPoint(canvas.native.width() // 2, canvas.native.height() // 2)
     drag(canvas, middle, middle + QPoint(30, 0))
     assert dock.controller.link.strokes.data.max() == 2
-    dock.layers.classes._table.cellClicked.emit(0, 0)
+    dock.annotate.classes._table.cellClicked.emit(0, 0)
     drag(canvas, middle + QPoint(0, 60), middle + QPoint(40, 60))
     qtbot.waitUntil(lambda: all(dock.controller.state.painted), timeout=3000)
-    qtbot.mouseClick(dock.training.toggle, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.train.toggle, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: "Prediction" in viewer.layers and viewer.layers["Prediction"].data.any(), timeout=60_000)
     assert viewer.layers.selection.active.name == "Strokes"
-    qtbot.mouseClick(dock.training.toggle, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.train.toggle, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: idle(dock), timeout=10_000)
     dock.close_session()
 
 
 def test_the_layer_holds_the_pixels_that_the_saved_model_predicts(dock, cells, qtbot, tmp_path):
     train_some(dock, cells, qtbot, steps=40)
-    dock.training.toggle.click()
+    dock.train.toggle.click()
     qtbot.waitUntil(lambda: idle(dock), timeout=10_000)
-    dock.segmenting.start.click()
+    dock.segment.start.click()
     qtbot.waitUntil(lambda: dock.controller.state.progress is None, timeout=60_000)
     layer = dock.controller.link.prediction
     prediction = layer.data.copy()
@@ -116,7 +116,7 @@ def test_the_layer_holds_the_pixels_that_the_saved_model_predicts(dock, cells, q
     dock.controller.load(path)
     qtbot.waitUntil(lambda: dock.controller.state.step >= 40, timeout=10_000)
     layer.data[:] = 0
-    dock.segmenting.start.click()
+    dock.segment.start.click()
     qtbot.waitUntil(lambda: dock.controller.state.progress is None, timeout=60_000)
     assert np.array_equal(layer.data, prediction)
 
@@ -180,7 +180,7 @@ def test_a_killed_process_takes_nothing_along(process_dock, cells, qtbot):
     qtbot.waitUntil(lambda: dock.controller.state.failed, timeout=10_000)
     assert "press Train" in dock.status.text()
     assert np.array_equal(dock.controller.link.strokes.data, before)
-    dock.training.toggle.click()
+    dock.train.toggle.click()
     qtbot.waitUntil(lambda: dock.controller.state.phase is Phase.TRAINING, timeout=60_000)
     step = dock.controller.state.step
     qtbot.waitUntil(lambda: dock.controller.state.step > step + 2, timeout=60_000)
@@ -189,7 +189,7 @@ def test_a_killed_process_takes_nothing_along(process_dock, cells, qtbot):
 def test_closing_ends_process_and_shared_memory_while_training(process_dock, cells, qtbot):
     dock = process_dock
     train_some(dock, cells, qtbot)
-    dock.segmenting.start.click()
+    dock.segment.start.click()
     pid = dock.session.pid
     assert shared_names() or not SHM.is_dir()
     start = time.perf_counter()
@@ -206,7 +206,28 @@ def test_no_memory_left_is_a_sentence(process_dock, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(shared_memory, "SharedMemory", refuse)
-    process_dock.layers.new_strokes.click()
-    process_dock.training.toggle.click()
+    process_dock.annotate.new_strokes.click()
+    process_dock.train.toggle.click()
     assert process_dock.controller.state.failed
     assert "Strokes" in process_dock.viewer.layers
+
+
+def test_scores_against_a_truth_layer(dock, cells, qtbot):
+    train_some(dock, cells, qtbot, steps=20)
+    dock.train.toggle.click()
+    qtbot.waitUntil(lambda: idle(dock), timeout=10_000)
+    dock.segment.start.click()
+    qtbot.waitUntil(lambda: dock.controller.state.progress is None, timeout=60_000)
+    truth = dock.viewer.add_labels(cells.labels, name="truth")
+    review = dock.review
+    review.truth.setCurrentIndex(review.truth.findText("truth"))
+    review.compare.click()
+    qtbot.waitUntil(lambda: review.table.rowCount() > 0, timeout=30_000)
+    shown = {
+        review.table.item(row, 0).text(): review.table.item(row, 1).text() for row in range(review.table.rowCount())
+    }
+    prediction = dock.controller.link.prediction.data
+    expected = nu.score((prediction > 1).astype(int), (truth.data > 0).astype(int))["iou"]
+    assert shown["Overlap (IoU)"] == f"{expected:.3f}"
+    assert shown["Objects in the truth"] == str(len(np.unique(cells.labels)) - 1)
+    assert shown["Part compared"] == "1.000"

@@ -11,12 +11,13 @@ from napari_unet._napari.board import Board
 from napari_unet._napari.guidance import Phase
 from napari_unet._napari.live_view import LiveView
 from napari_unet._napari.model_in_use import ModelInUse, check_fit
+from napari_unet._napari.reviewing import Reviewing
 from napari_unet._napari.segmenting import Segmenting
 from napari_unet._napari.viewer_link import ViewerLink
 from napari_unet.config import ModelConfig
 from napari_unet.errors import NapariUnetError
 from napari_unet.events import Event, Finished, Saved, Started, Step, Warned
-from napari_unet.session.messages import Failed, ModelChanged, PredictionDone, Ready, Tile, WorkerDied
+from napari_unet.session.messages import Compared, Failed, ModelChanged, PredictionDone, Ready, Tile, WorkerDied
 
 
 class Answers:
@@ -28,6 +29,7 @@ class Answers:
     link : ViewerLink
     live : LiveView
     segmenting : Segmenting
+    reviewing : Reviewing
     model : ModelInUse
     clock : callable
         Seconds that only grow.
@@ -51,17 +53,18 @@ class Answers:
         link: ViewerLink,
         live: LiveView,
         segmenting: Segmenting,
+        reviewing: Reviewing,
         model: ModelInUse,
         clock: Callable[[], float],
     ) -> None:
         self._board, self._link, self._live, self._clock = board, link, live, clock
-        self._segmenting, self._model = segmenting, model
+        self._segmenting, self._reviewing, self._model = segmenting, reviewing, model
         self.opening = ""
         self.saving = False
         self.dead = ""
 
     def take(self, event: Event, purpose: str) -> None:
-        """Do what `event` means; `purpose` is what it answers: "view", "image" or ""."""
+        """Do what `event` means; `purpose` is what it answers: "view", "image", "scores" or ""."""
         match event:
             case Tile():
                 self._on_tile(event, purpose)
@@ -69,6 +72,8 @@ class Answers:
                 self._on_step(event)
             case PredictionDone():
                 self._on_done(event, purpose)
+            case Compared():
+                self._reviewing.take(event)
             case Failed():
                 self._on_failed(event, purpose)
             case ModelChanged():
@@ -137,6 +142,8 @@ class Answers:
             self._live.answered(self._clock())
         elif purpose == "image":
             self._segmenting.drop()
+        elif purpose == "scores":
+            self._reviewing.drop()
         elif not self.opening and not self.saving:
             self._board.set(phase=Phase.IDLE)
         if not purpose:
@@ -145,6 +152,7 @@ class Answers:
 
     def _on_death(self, event: WorkerDied) -> None:
         self._segmenting.drop()
+        self._reviewing.drop()
         self._live.answered(self._clock())
         self.opening, self.saving = "", False
         self.dead = "" if event.restarted else event.message

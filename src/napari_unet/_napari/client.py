@@ -6,11 +6,11 @@ from itertools import count
 from typing import Protocol
 
 from napari_unet._napari.view import View
-from napari_unet.config import PredictConfig
+from napari_unet.config import ModelConfig, PredictConfig
 from napari_unet.events import Event
 from napari_unet.session.arrays import ArrayRef
-from napari_unet.session.commands import Cancel, Command, PredictImage, PredictView
-from napari_unet.session.messages import Failed, PredictionDone, Tile, WorkerDied
+from napari_unet.session.commands import Cancel, Command, Compare, Meaning, PredictImage, PredictView
+from napari_unet.session.messages import Compared, Failed, PredictionDone, Tile, WorkerDied
 
 
 class Session(Protocol):
@@ -26,8 +26,8 @@ class SessionClient:
 
     Attributes
     ----------
-    view, image : int or None
-        Numbers of the predictions under way: of the field of view, and of a whole image.
+    view, image, scores : int or None
+        Numbers of the requests under way: the field of view, a whole image, a comparison.
     """
 
     def __init__(self, session: Session) -> None:
@@ -35,6 +35,7 @@ class SessionClient:
         self._numbers = count(1)
         self.view: int | None = None
         self.image: int | None = None
+        self.scores: int | None = None
 
     def send(self, command: Command) -> None:
         """Ask the session to do something."""
@@ -50,6 +51,11 @@ class SessionClient:
         self.image = next(self._numbers)
         self.send(PredictImage(self.image, key, target, config))
 
+    def compare(self, prediction: ArrayRef, truth: ArrayRef, meaning: Meaning, model: ModelConfig) -> None:
+        """Ask for scores of a prediction; they take the place of those asked for before."""
+        self.scores = next(self._numbers)
+        self.send(Compare(self.scores, prediction, truth, meaning, model.classes, model.ndim))
+
     def cancel_image(self) -> None:
         """Give up the whole image; nothing more is heard of it."""
         if self.image is not None:
@@ -57,7 +63,7 @@ class SessionClient:
             self.image = None
 
     def poll(self) -> list[tuple[Event, str]]:
-        """What happened since, each with what it answers: "view", "image", or "" for no request."""
+        """What happened since, each with what it answers: "view", "image", "scores", or "" for no request."""
         return [(event, purpose) for event in self._session.poll() if (purpose := self._purpose(event)) is not None]
 
     def close(self) -> None:
@@ -67,10 +73,10 @@ class SessionClient:
     def _purpose(self, event: Event) -> str | None:
         """What `event` answers; None when nobody waits for it. Closes requests that are answered."""
         if isinstance(event, WorkerDied):
-            self.view = self.image = None
-        if not isinstance(event, Tile | PredictionDone | Failed) or event.request is None:
+            self.view = self.image = self.scores = None
+        if not isinstance(event, Tile | PredictionDone | Compared | Failed) or event.request is None:
             return ""
-        purpose = {self.view: "view", self.image: "image"}.get(event.request)
+        purpose = {self.view: "view", self.image: "image", self.scores: "scores"}.get(event.request)
         if purpose is not None and not isinstance(event, Tile):
             setattr(self, purpose, None)
         return purpose

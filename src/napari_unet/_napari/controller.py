@@ -8,6 +8,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
+from psygnal import Signal
+
 from napari_unet._napari.answers import Answers
 from napari_unet._napari.axes import channels
 from napari_unet._napari.board import Board, Facts, State
@@ -15,12 +17,13 @@ from napari_unet._napari.client import Session, SessionClient
 from napari_unet._napari.guidance import Phase
 from napari_unet._napari.live_view import LiveView
 from napari_unet._napari.model_in_use import ModelInUse, check_fit
+from napari_unet._napari.reviewing import Reviewing
 from napari_unet._napari.segmenting import Segmenting
 from napari_unet._napari.strokes import Strokes
 from napari_unet._napari.viewer_link import ViewerLink
 from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
 from napari_unet.errors import AnnotationError, ModelFileError, NapariUnetError, SessionError
-from napari_unet.session.commands import LoadModel, NewModel, SaveModel, StopTraining, Train
+from napari_unet.session.commands import LoadModel, Meaning, NewModel, SaveModel, StopTraining, Train
 
 P = ParamSpec("P")
 
@@ -55,9 +58,13 @@ class Controller:
     board : Board
         What the dock shows.
     answers : Answers
+    reviewing : Reviewing
+        Scores against a truth layer.
     model, training, predicting : configs
         What the forms say; `model` describes the next new model.
     """
+
+    model_changed = Signal(ModelConfig)  #: what the next new model is was changed, by whoever it was
 
     def __init__(self, viewer: Any, session: Session, clock: Callable[[], float] = time.monotonic) -> None:
         self.model, self.training, self.predicting = ModelConfig(), TrainConfig(), PredictConfig()
@@ -69,8 +76,9 @@ class Controller:
         self.link = ViewerLink(viewer)
         self._strokes = Strokes(self.link, self._client.send)
         self._segmenting = Segmenting(self.link, self._client, clock)
+        self.reviewing = Reviewing(self.link, self._client)
         self.board = Board(self._facts)
-        self.answers = Answers(self.board, self.link, self._live, self._segmenting, self._used, clock)
+        self.answers = Answers(self.board, self.link, self._live, self._segmenting, self.reviewing, self._used, clock)
         self._listen()
         self._on_layers()
 
@@ -132,6 +140,7 @@ class Controller:
     def set_model(self, model: ModelConfig) -> None:
         """Describe the next new model, and name the classes."""
         self.model = model
+        self.model_changed.emit(model)
         self.link.name_classes(model)
         if self.state.step and self._used.differs(model):
             self.board.say("These settings count from the next Start again; until then the model stays as it is.")
@@ -192,6 +201,22 @@ class Controller:
         self.board.say("Cancelled; the finished tiles stay.")
 
     @_in_words
+    def compare(self, truth: Any, meaning: Meaning) -> None:
+        """Score the prediction against a labels layer; `Reviewing.scored` tells the result.
+
+        Parameters
+        ----------
+        truth : Labels
+            Of the image's shape.
+        meaning : {"objects", "classes", "strokes"}
+            What its values are; the first two have 0 as background, in strokes 0 is not known.
+        """
+        self._need_image()
+        self._need_session()
+        self.reviewing.compare(truth, meaning, self._used.config or self.model)
+        self.board.say("Comparing the prediction with the truth.")
+
+    @_in_words
     def save(self, path: str | Path) -> None:
         """Write the model to a file."""
         if not self.state.step:
@@ -228,6 +253,7 @@ class Controller:
         self.link.cleanup()
         self._segmenting.close()
         self._client.close()
+        self.reviewing.drop()
         self._strokes.close()
 
     @_in_words

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from napari_unet.config import ModelConfig, Output, PredictConfig, TrainConfig
 from napari_unet.session.arrays import ArrayRef
 
 #: ``(start, stop)`` for each axis.
 Box = tuple[tuple[int, int], ...]
+
+#: What the values of a mask are: single objects or classes, both with 0 as background, or strokes (0 = not known).
+Meaning = Literal["objects", "classes", "strokes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,21 @@ class Cancel(Command):
     """Give up the prediction `request`; the tiles that are done stay."""
 
     request: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compare(Command):
+    """Score the label image `prediction` (1 = background) against `truth`, two shared arrays of one shape.
+
+    `meaning` says what the values of the truth are; see `session.comparing`. The last `ndim` axes are spatial.
+    """
+
+    request: int
+    prediction: ArrayRef
+    truth: ArrayRef
+    meaning: Meaning
+    classes: tuple[str, ...] = ()
+    ndim: int = 2
 
 
 @dataclass(frozen=True, slots=True)

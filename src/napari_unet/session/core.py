@@ -23,7 +23,8 @@ from napari_unet.prediction.outputs import as_wanted
 from napari_unet.prediction.predictor import Predictor
 from napari_unet.session import commands as do
 from napari_unet.session.arrays import close_array, open_array
-from napari_unet.session.messages import Failed, ModelChanged, PredictionDone, Ready, Tile
+from napari_unet.session.comparing import compare_with
+from napari_unet.session.messages import Compared, Failed, ModelChanged, PredictionDone, Ready, Tile
 from napari_unet.session.model import Model, history_entry
 from napari_unet.training.loop import Trainer
 
@@ -219,6 +220,17 @@ class SessionCore:
         if not self._drop_jobs(lambda job: job.request == command.request):
             return []
         return [PredictionDone(command.request, cancelled=True, step=self._step)]
+
+    @_do.register
+    def _(self, command: do.Compare) -> list[Event]:
+        (prediction, mine), (truth, theirs) = open_array(command.prediction), open_array(command.truth)
+        try:
+            scores = compare_with(prediction, truth, command.meaning, classes=command.classes, ndim=command.ndim)
+        finally:
+            del prediction, truth
+            close_array(mine)
+            close_array(theirs)
+        return [Compared(command.request, scores)]
 
     # ------------------------------------------------------------------ work
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_unet.config import ModelConfig
 from napari_unet.events import Event
@@ -63,6 +63,14 @@ class PredictionDone(Event):
     request: int
     cancelled: bool
     step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compared(Event):
+    """The scores that `Compare` asked for, as `napari_unet.score` names them."""
+
+    request: int
+    scores: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

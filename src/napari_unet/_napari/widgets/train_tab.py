@@ -1,0 +1,78 @@
+"""*Train*: start and stop, the learning curve, and the settings behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from qtpy.QtWidgets import QPushButton
+
+from napari_unet._napari.board import State
+from napari_unet._napari.controller import Controller
+from napari_unet._napari.guidance import Button, Phase
+from napari_unet._napari.widgets.budget import Budget
+from napari_unet._napari.widgets.folded import FoldedForm
+from napari_unet._napari.widgets.loss_curve import LossCurve
+from napari_unet._napari.widgets.tab import Tab, button, call, column
+from napari_unet.config import ModelConfig, TrainConfig
+from napari_unet.events import Step
+
+
+class TrainTab(Tab):
+    """Let the network learn, and see how well it does."""
+
+    title = "&Train"
+    purpose = "Let the network learn from the strokes, and see how well it does."
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__(controller)
+        self.toggle = button("Train", "Learn from the strokes; press again to stop. The model is kept.")
+        self.curve = LossCurve(self)
+        self.budget = Budget(self)
+        self.settings = FoldedForm("Training settings", TrainConfig(), ("seconds", "steps", "device", "threads"))
+        self.network = FoldedForm("Network settings", ModelConfig(), ("in_channels",))
+        self.again = button("Start again", "Forget what was learnt; the strokes stay.")
+        self._arrange()
+        self._connect()
+
+    def show_state(self, state: State) -> None:
+        """Say what a click on the button does."""
+        self.toggle.setText({Phase.IDLE: "Train", Phase.STOPPING: "Stopping…"}.get(state.phase, "Stop"))
+        self.toggle.setEnabled(state.phase is not Phase.STOPPING)
+        self.again.setEnabled(state.step > 0)
+
+    def buttons(self) -> Mapping[Button, QPushButton]:
+        return {"train": self.toggle}
+
+    # ------------------------------------------------------------------ building
+
+    def _arrange(self) -> None:
+        layout = column(self)
+        for widget in (self.toggle, self.curve, self.budget, self.settings, self.network, self.again):
+            layout.addWidget(widget)
+        layout.addStretch(1)
+
+    def _connect(self) -> None:
+        controller = self.controller
+        self.toggle.clicked.connect(partial(call, controller.toggle))
+        self.again.clicked.connect(partial(call, controller.start_again))
+        self.budget.valueChanged.connect(self._on_settings)
+        self.settings.valueChanged.connect(self._on_settings)
+        self.network.valueChanged.connect(controller.set_model)
+        for form in (self.settings, self.network):
+            form.refused.connect(controller.board.complain)
+        controller.answers.stepped.connect(self._on_step)
+        controller.model_changed.connect(self._show_model)
+
+    # ------------------------------------------------------------------ events
+
+    def _show_model(self, model: ModelConfig) -> None:
+        if model != self.network.value():
+            self.network.setValue(model)
+
+    def _on_settings(self) -> None:
+        settings = self.settings.value()
+        self.controller.training = TrainConfig.model_validate(settings.replace(seconds=self.budget.value()))
+
+    def _on_step(self, step: Step) -> None:
+        self.curve.add(step.step, step.loss)
