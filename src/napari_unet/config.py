@@ -60,6 +60,10 @@ class ModelConfig(Config):
     architecture: Architecture = Field("unet", description="Network family member.")
     ndim: Literal[2, 3] = Field(2, description="2 segments slice by slice, 3 segments volumes.")
     in_channels: int = Field(1, ge=1, le=64, description="Number of image channels the network reads.")
+    channels: tuple[str, ...] = Field(
+        (),
+        description="Names of the channels it reads, for example DAPI,GFP; empty to take them as they come.",
+    )
     classes: tuple[str, ...] = Field(
         ("background", "cell"), min_length=1, max_length=255, description="Class names, background first."
     )
@@ -106,6 +110,8 @@ class ModelConfig(Config):
     def _consistent(self) -> Self:
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("give each class a name of its own")
+        if self.channels and len(set(self.channels)) != self.in_channels:
+            raise ValueError(f"name {self.in_channels} different channels, as many as the network reads, or none")
         if self.colors and len(self.colors) != len(self.classes):
             raise ValueError(f"give {len(self.classes)} colours, one for each class, or none")
         if self.spacing is not None and len(self.spacing) != self.ndim:
@@ -216,4 +222,16 @@ class PredictConfig(Config):
     device: str = Field("auto", description="'auto', 'cpu', 'cuda', 'cuda:1', 'mps'.")
     background_zero: bool = Field(
         False, description="Write background as 0 and the classes as 1, 2, ..., as other tools expect."
+    )
+    channels: tuple[str, ...] = Field(
+        (),
+        description="Channels to read, by name or number from 0, for example DAPI or 0,2; empty for the model's own.",
+    )
+    rescale: bool = Field(
+        False, description="Bring the image to the pixel size of the model first, and the result back on its own grid."
+    )
+    spacing: Spacing | None = Field(
+        None,
+        description="Pixel size of the image along ZYX or YX; read from the file if unset.",
+        json_schema_extra=ADVANCED,
     )

@@ -30,6 +30,19 @@ class Warned(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Masked(Warned):
+    """Pixels were NaN or infinite, and taken as 0.
+
+    Attributes
+    ----------
+    count : int
+        How many, over all channels.
+    """
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Started(Event):
     """Training begins.
 

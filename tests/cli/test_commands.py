@@ -72,6 +72,27 @@ def test_probabilities_have_a_channel_per_class(model: Path, folder: Path):
     np.testing.assert_allclose(found.sum(0), 1, atol=1e-5)
 
 
+def test_channels_are_chosen_by_number_and_by_name(model: Path, folder: Path, capsys):
+    image = tifffile.imread(folder / "image.tif")
+    names = {"axes": "CYX", "Channel": {"Name": ["empty", "cells"]}}
+    tifffile.imwrite(folder / "two.ome.tif", np.stack([np.zeros_like(image), image]), ome=True, metadata=names)
+    assert main(["predict", "--model", "m.unet", "image.tif", "0.tif"]) == 0
+    for number, choice in enumerate(("1", "cells"), start=1):
+        assert main(["predict", "--model", "m.unet", "two.ome.tif", f"{number}.tif", "--channels", choice]) == 0
+        np.testing.assert_array_equal(tifffile.imread(folder / f"{number}.tif"), tifffile.imread(folder / "0.tif"))
+    line = ["predict", "--model", "m.unet", "two.ome.tif", "x.tif", "--channels", "DAPI"]
+    assert "'DAPI'" in sentence(capsys, line)
+
+
+def test_an_image_of_another_pixel_size_is_rescaled_when_asked(folder: Path, capsys):
+    line = ["train", "image.tif", "--strokes", "strokes.tif", "--model", "s.unet", "--spacing", "1,1", *SMALL]
+    assert main(line) == 0
+    predict = ["predict", "--model", "s.unet", "image.tif", "r.tif", "--rescale"]
+    assert "pixel size of the image" in sentence(capsys, predict)
+    assert main([*predict, "--spacing", "0.5,0.5"]) == 0
+    assert tifffile.imread(folder / "r.tif").shape == (64, 80)
+
+
 def test_several_images_go_into_a_folder(model: Path, folder: Path):
     tifffile.imwrite(folder / "second.tif", tifffile.imread(folder / "image.tif")[:30])
     assert main(["predict", "--model", "m.unet", "image.tif", "second.tif", "results"]) == 0

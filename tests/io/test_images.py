@@ -369,3 +369,21 @@ def test_real_files_agree_with_their_index():
         assert str(tuple(found.array.shape)) == row["shape"], path
         assert found.axes == row["axes"].replace("S", "C"), path
         assert found.array.dtype.newbyteorder("=") == np.dtype(row["dtype"]), path
+
+
+def test_names_of_channels(tmp_path):
+    image = pixels(2, 20, 30)
+    names = {"axes": "CYX", "Channel": {"Name": ["DAPI", "a & b"]}}
+    tifffile.imwrite(tmp_path / "ome.tif", image, ome=True, metadata=names)
+    tifffile.imwrite(tmp_path / "ij.tif", image, imagej=True, metadata={"axes": "CYX", "Labels": ["DAPI", "a & b"]})
+    ome_zarr(tmp_path / "a.zarr", pixels(2, 3, 20, 30), "0.5")
+    group = zarr.open_group(tmp_path / "a.zarr")
+    group.attrs["ome"] = group.attrs["ome"] | {"omero": {"channels": [{"label": "DAPI"}, {"label": "a & b"}]}}
+    for name in ("ome.tif", "ij.tif", "a.zarr"):
+        assert read_image(tmp_path / name).channels == ("DAPI", "a & b")
+
+
+def test_names_that_do_not_fit_the_channels_are_left_out(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", pixels(2, 20, 30), imagej=True, metadata={"axes": "ZYX", "Labels": ["x", "y"]})
+    tifffile.imwrite(tmp_path / "b.tif", pixels(20, 30), imagej=True, metadata={"axes": "YX", "Labels": "z"})
+    assert read_image(tmp_path / "a.tif").channels == read_image(tmp_path / "b.tif").channels == ()

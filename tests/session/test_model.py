@@ -9,11 +9,14 @@ import pytest
 import torch
 
 import napari_unet as nu
+from napari_unet.data.normalize import fit_normalizer
 from napari_unet.data.simulate import paint_strokes
+from napari_unet.data.source import ImageSource
 from napari_unet.data.synthetic import touching_cells
 from napari_unet.errors import AnnotationError, ImageError, ModelFileError
 from napari_unet.events import Finished, Started, Step
 from napari_unet.io.model_file import ModelHeader, save_model
+from napari_unet.prediction.predictor import Predictor
 
 SMALL = nu.ModelConfig(width=4, depth=2)
 FAST = nu.TrainConfig(steps=2, patch_size=32, batch_size=2, device="cpu")
@@ -126,3 +129,66 @@ def test_tiny_images_are_learnt_from_and_predicted(shape):
             nu.fit(image, strokes, model=SMALL, training=FAST)
         return
     assert nu.fit(image, strokes, model=SMALL, training=FAST).predict(image).shape == shape
+
+
+MIXES = ["YX", "ZYX", "TYX", "TZYX", "CYX", "YXC", "TCYX", "ZCYX", "CTZYX", "TZCYX", "QTZYX"]
+SIZES = {"Y": 33, "X": 26, "Z": 5, "T": 2, "Q": 2}
+
+
+@pytest.mark.parametrize("colours", [2, 3, 4])
+@pytest.mark.parametrize("axes", MIXES)
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_any_mix_of_axes_is_segmented(axes, ndim, colours):
+    """Each plane (or volume) comes out as if it were the whole image with the same intensities."""
+    if (ndim == 3 and "Z" not in axes) or (colours > 2 and axes[-1] != "C"):
+        return
+    channels = colours if "C" in axes else 1
+    spacing = (3.0, 1.0, 1.0) if ndim == 3 else None
+    config = nu.ModelConfig(width=2, depth=2, ndim=ndim, in_channels=channels, spacing=spacing)
+    torch.manual_seed(0)
+    model = nu.Model(nu.build_network(config).eval(), config)
+    image = np.random.default_rng(0).integers(0, 4000, [{**SIZES, "C": channels}[a] for a in axes]).astype(">u2")
+    found = model.predict(image, axes, output="probabilities")
+    plain = axes.replace("C", "")
+    assert found.shape == (2, *(SIZES[a] for a in plain))
+    inner = "ZYX"[-ndim:]
+    lead = [a for a in plain if a not in inner]
+    first = tuple(0 if a in lead else slice(None) for a in axes)
+    part = image[first]
+    kept = "".join(a for a in axes if a not in lead)
+    source = ImageSource(image, axes, ndim)
+    alone = Predictor(model.network, config, device="cpu").predict(
+        ImageSource(part, kept, ndim), output="probabilities", normalizer=fit_normalizer(source, config.normalization)
+    )
+    np.testing.assert_allclose(
+        found[(slice(None), *(0 if a in lead else slice(None) for a in plain))], alone, atol=1e-5
+    )
+
+
+def test_channels_are_chosen_by_name_and_the_rest_is_not_read():
+    config = nu.ModelConfig(width=2, depth=1, in_channels=1, channels=("DAPI",))
+    model = nu.Model(nu.build_network(config).eval(), config)
+    image = np.random.default_rng(0).random((3, 20, 24))
+    expected = model.predict(image[2], output="probabilities")
+    for options in ({"names": ["a", "b", "DAPI"]}, {"channels": [2]}, {"channels": ["2"]}):
+        found = model.predict(image, "CYX", output="probabilities", **options)
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ImageError, match="DAPI"):
+        model.predict(image, "CYX", names=["a", "b", "c"])
+
+
+def test_the_finest_of_several_resolutions_is_segmented():
+    config = nu.ModelConfig(width=2, depth=1)
+    model = nu.Model(nu.build_network(config).eval(), config)
+    image = np.random.default_rng(0).random((40, 44))
+    np.testing.assert_array_equal(model.predict([image, image[::2, ::2]]), model.predict(image))
+
+
+def test_another_pixel_size_comes_back_on_the_grid_of_the_image():
+    config = nu.ModelConfig(width=2, depth=1, spacing=(1, 1))
+    model = nu.Model(nu.build_network(config).eval(), config)
+    image = np.random.default_rng(0).random((40, 44))
+    finer = model.predict(image, spacing=(0.5, 0.5), output="probabilities")
+    assert finer.shape == (2, 40, 44)
+    assert not np.allclose(finer, model.predict(image, output="probabilities"))
+    np.testing.assert_array_equal(model.predict(image, spacing=(1, 1)), model.predict(image))

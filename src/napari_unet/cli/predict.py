@@ -68,12 +68,12 @@ def _segment(model: Model, config: PredictConfig, path: Path, target: Path, opti
 
 def _predict(model: Model, config: PredictConfig, image: LoadedImage, axes: str) -> Any:
     """The whole result, with progress on the terminal."""
-    from napari_unet.data.source import ImageSource
+    from napari_unet.data.channels import source_for
     from napari_unet.prediction.outputs import as_wanted
-    from napari_unet.prediction.predictor import Predictor
+    from napari_unet.prediction.rescaling import predictor_for
 
-    source = ImageSource(image.array, axes, model.config.ndim)
-    predictor = Predictor(model.network, model.config, device=config.device, tile=config.tile)
+    source = source_for(model.config, image.array, axes, names=image.channels, wanted=config.channels)
+    predictor = predictor_for(model.network, model.config, config, spacing=image.spacing)
     progress = Progress()
     with stop_on_interrupt() as should_stop:
         result = predictor.predict(source, output=config.output, should_stop=should_stop, report=progress.show)

@@ -58,18 +58,20 @@ class ImageSource:
         letter (``T``, ``Q``, ...) for a leading axis that is walked through.
     ndim : {2, 3}
         Spatial axes of the network. With 2, ``Z`` is a leading axis.
+    chosen : sequence of int, optional
+        Channels to read, in this order; all by default.
 
     Raises
     ------
     ImageError
-        When the axes do not describe the array, or a spatial axis is missing or empty.
+        When the axes do not describe the array, a spatial axis is missing or empty, or a channel is not there.
 
     Attributes
     ----------
     spatial, lead : tuple of int
         Sizes of the spatial axes, and of the leading axes in array order.
     channels : int
-        Number of channels, 1 without a channel axis.
+        Number of channels that are read, 1 without a channel axis.
     label_axes : str
         Axes of a label image of this image: all but the channels.
     label_shape : tuple of int
@@ -82,7 +84,7 @@ class ImageSource:
     ((5,), 3, (32, 40), (5, 32, 40))
     """
 
-    def __init__(self, array: ArrayLike, axes: str, ndim: int) -> None:
+    def __init__(self, array: ArrayLike, axes: str, ndim: int, chosen: Sequence[int] | None = None) -> None:
         axes = axes.upper().replace("S", "C")
         _check_axes(axes, tuple(array.shape), ndim)
         self.array = array
@@ -91,7 +93,13 @@ class ImageSource:
         self._spatial_axes = SPATIAL[ndim]
         sizes = dict(zip(axes, array.shape, strict=True))
         self.spatial = tuple(int(sizes[axis]) for axis in self._spatial_axes)
-        self.channels = int(sizes.get("C", 1))
+        there = int(sizes.get("C", 1))
+        if chosen is not None and not all(0 <= number < there for number in chosen):
+            raise ImageError(
+                f"choose channels 0 to {there - 1}: the image has no other; {tuple(chosen)} were asked for"
+            )
+        self.chosen = None if chosen is None or tuple(chosen) == tuple(range(there)) else tuple(chosen)
+        self.channels = there if self.chosen is None else len(self.chosen)
         self.label_axes = axes.replace("C", "")
         self.label_shape = tuple(int(sizes[axis]) for axis in self.label_axes)
         self._lead_axes = "".join(axis for axis in self.label_axes if axis not in self._spatial_axes)
@@ -111,9 +119,12 @@ class ImageSource:
         """Pixels of a spatial `box` at position `lead`, shape ``(C, *box)``, in the image's own type."""
         place: dict[str, int | slice] = dict(zip(self._lead_axes, lead, strict=True))
         place |= dict(zip(self._spatial_axes, box, strict=True))
-        block = np.asarray(self.array[tuple(place.get(axis, slice(None)) for axis in self.axes)])
+        first = min(self.chosen or (0,))
+        place["C"] = slice(first, max(self.chosen) + 1) if self.chosen else slice(None)
+        block = np.asarray(self.array[tuple(place[axis] for axis in self.axes)])
         kept = [axis for axis in self.axes if axis not in self._lead_axes]
-        return np.moveaxis(block, kept.index("C"), 0) if "C" in kept else block[np.newaxis]
+        block = np.moveaxis(block, kept.index("C"), 0) if "C" in kept else block[np.newaxis]
+        return block if self.chosen is None else block[[number - first for number in self.chosen]]
 
     def read_mirrored(self, lead: Sequence[int], start: Sequence[int], stop: Sequence[int]) -> npt.NDArray[np.generic]:
         """As `read` for the box ``start:stop``, which may reach outside the image and is mirrored there."""

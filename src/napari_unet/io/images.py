@@ -53,12 +53,15 @@ class LoadedImage:
         Pixel size along the spatial axes (``ZYX`` or ``YX``) in micrometres, if the file says it of all of them.
     name : str
         Name of the file without its ending.
+    channels : tuple of str
+        Names of the channels; empty where the file does not tell.
     """
 
     array: ArrayLike
     axes: str
     spacing: Spacing | None
     name: str
+    channels: tuple[str, ...] = ()
 
 
 def read_image(path: str | os.PathLike[str]) -> LoadedImage:
@@ -81,14 +84,15 @@ def read_image(path: str | os.PathLike[str]) -> LoadedImage:
     path = Path(path)
     read = _reader(path)
     try:
-        array, axes, spacing = read(path)
+        array, axes, spacing, channels = read(path)
     except ImageError:
         raise
     except UNREADABLE as error:
         raise ImageError(f"choose another image: '{path.name}' cannot be read ({_reason(error)})") from error
     axes = _distinct(axes)
     _check(path, array, axes)
-    return LoadedImage(array, axes, spacing, path.name.split(".")[0] or path.name)
+    known = "C" in axes and len(channels) == array.shape[axes.index("C")]
+    return LoadedImage(array, axes, spacing, path.name.split(".")[0] or path.name, channels if known else ())
 
 
 def write_labels(
@@ -136,7 +140,7 @@ def write_labels(
         raise ImageError(f"save elsewhere or free some space: '{path}' could not be written ({reason})") from error
 
 
-Loaded = tuple[ArrayLike, str, Spacing | None]
+Loaded = tuple[ArrayLike, str, Spacing | None, tuple[str, ...]]
 
 
 def _reader(path: Path) -> Callable[[Path], Loaded]:
@@ -176,13 +180,13 @@ def _read_picture(path: Path) -> Loaded:
         array = np.asarray(iio.imread(path.read_bytes(), plugin="pillow"))
     except DecompressionBombError as error:
         raise ImageError(f"convert '{path.name}' to TIFF first: it is too large for a picture file") from error
-    return array, "YXC" if array.ndim == 3 else "YX", None
+    return array, "YXC" if array.ndim == 3 else "YX", None, ()
 
 
 def _read_npy(path: Path) -> Loaded:
     """NumPy's own format, mapped; an array of objects would run code and is refused by NumPy."""
     array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return array, guess_axes(array.shape, rgb=looks_like_colours(array.shape)), None
+    return array, guess_axes(array.shape, rgb=looks_like_colours(array.shape)), None, ()
 
 
 def looks_like_colours(shape: Sequence[int]) -> bool:

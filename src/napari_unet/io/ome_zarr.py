@@ -18,20 +18,21 @@ Spacing = tuple[float, ...]
 LARGEST_CHUNK = 2**32
 
 
-def read_zarr(path: Path) -> tuple[ArrayLike, str, Spacing | None]:
+def read_zarr(path: Path) -> tuple[ArrayLike, str, Spacing | None, tuple[str, ...]]:
     """An array, or the finest level of an OME-Zarr image (0.4, 0.5)."""
     if not any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
         raise ImageError(f"choose an image, or the folder of a Zarr image: '{path.name}' is another folder")
     node = zarr.open(str(path), mode="r")
     axes, spacing = None, None
+    channels: tuple[str, ...] = ()
     if isinstance(node, zarr.Group):
-        node, axes, spacing = _finest(node, path)
+        node, axes, spacing, channels = _finest(node, path)
     if prod(node.chunks) * node.dtype.itemsize > LARGEST_CHUNK:
         raise ImageError(f"store '{path.name}' in smaller chunks: one of {node.chunks} does not fit in memory")
-    return node, axes or _named(node) or guess_axes(node.shape), spacing
+    return node, axes or _named(node) or guess_axes(node.shape), spacing, channels
 
 
-def _finest(group: zarr.Group, path: Path) -> tuple[Any, str, Spacing | None]:
+def _finest(group: zarr.Group, path: Path) -> tuple[Any, str, Spacing | None, tuple[str, ...]]:
     """Level 0 of the first image of a group."""
     about = _about(group)
     if "bioformats2raw.layout" in about:
@@ -46,7 +47,13 @@ def _finest(group: zarr.Group, path: Path) -> tuple[Any, str, Spacing | None]:
         raise ImageError(f"choose another image: the finest level of '{path.name}' is missing")
     named = [axis if isinstance(axis, Mapping) else {"name": axis} for axis in images[0].get("axes", ())]
     axes = "".join(str(axis["name"]).upper()[:1] for axis in named)
-    return node, axes, _scale(level.get("coordinateTransformations", ()), named)
+    return node, axes, _scale(level.get("coordinateTransformations", ()), named), _channels(about)
+
+
+def _channels(about: Mapping[str, Any]) -> tuple[str, ...]:
+    """Labels of the channels, empty unless all have one."""
+    labels = [str(channel.get("label", "")) for channel in about.get("omero", {}).get("channels", ())]
+    return tuple(labels) if all(labels) else ()
 
 
 def _group(node: Any, path: Path) -> zarr.Group:

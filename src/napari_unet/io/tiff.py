@@ -6,6 +6,7 @@ import re
 import weakref
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import unescape
 
 import numpy as np
 import numpy.typing as npt
@@ -28,23 +29,24 @@ MICROMETRES = {
     **dict.fromkeys(("inch", "in"), 25400.0),
 }
 _PIXELS = re.compile(r"<(?:\w+:)?Pixels\b([^>]*)>")
+_CHANNEL = re.compile(r'<(?:\w+:)?Channel\b[^>]*\sName="([^"]*)"')
 _SIZE = re.compile(r'PhysicalSize([XYZ])(Unit)?="([^"]*)"')
 _IMAGEJ_TYPES = ("uint8", "uint16", "float32")
 _IMAGEJ_ORDER = "TZCYX"
 
 
-def read_tiff(path: Path) -> tuple[ArrayLike, str, Spacing | None]:
-    """Pixels, axes and pixel size of the first image in a file."""
+def read_tiff(path: Path) -> tuple[ArrayLike, str, Spacing | None, tuple[str, ...]]:
+    """Pixels, axes, pixel size and names of the channels of the first image in a file."""
     with tifffile.TiffFile(path) as file:
         if not file.series:
             raise ImageError(f"choose another image: '{path.name}' has no picture in it")
         series = file.series[0]
         axes = str(series.axes)
-        spacing = _spacing(file, axes)
+        spacing, channels = _spacing(file, axes), _channels(file)
         array: ArrayLike = series.asarray() if series.nbytes < LARGE else _on_disk(path)
     if "S" in axes and "C" in axes:
-        return _joined_channels(np.asarray(array), axes), axes.replace("S", ""), spacing
-    return array, axes, spacing
+        return _joined_channels(np.asarray(array), axes), axes.replace("S", ""), spacing, ()
+    return array, axes, spacing, channels
 
 
 def write_tiff(path: Path, array: npt.NDArray[Any], axes: str, spacing: Spacing | None) -> None:
@@ -86,6 +88,18 @@ def _joined_channels(array: npt.NDArray[Any], axes: str) -> npt.NDArray[Any]:
     moved = np.moveaxis(array, s, place + 1)
     shape = moved.shape
     return moved.reshape(*shape[:place], shape[place] * shape[place + 1], *shape[place + 2 :])
+
+
+def _channels(file: tifffile.TiffFile) -> tuple[str, ...]:
+    """Names of the channels: of OME, or ImageJ's labels where there is one for each channel."""
+    if file.is_ome and file.ome_metadata:
+        image = file.ome_metadata.split("</Pixels>")[0]
+        return tuple(unescape(name) for name in _CHANNEL.findall(image))
+    about = file.imagej_metadata or {}
+    labels = about.get("Labels")
+    if not isinstance(labels, list) or len(labels) != about.get("images"):
+        return ()
+    return tuple(str(label) for label in labels)
 
 
 def _spacing(file: tifffile.TiffFile, axes: str) -> Spacing | None:

@@ -18,7 +18,7 @@ from napari_unet.config import ModelConfig, Output
 from napari_unet.data.normalize import Normalizer, fit_normalizer
 from napari_unet.data.source import ImageSource, Index
 from napari_unet.errors import ImageError
-from napari_unet.events import Event, TileDone, Warned, never
+from napari_unet.events import Event, Masked, TileDone, Warned, never
 from napari_unet.networks.device import choose_device, keep_memory, return_memory
 from napari_unet.networks.geometry import geometry
 from napari_unet.prediction.budget import choose_batch, choose_plan, free_memory
@@ -230,7 +230,7 @@ class Predictor:
                     done += 1
                     yield TileDone(index, data, done, work.total)
         if bad:
-            yield Warned(f"{bad} values of the image are NaN or infinite; they were taken as 0")
+            yield Masked(f"{bad} values of the image are NaN or infinite; they were taken as 0", bad)
 
     def _solved(self, work: _Work, batch: Batch, output: Output) -> Iterator[tuple[Index, npt.NDArray[Any]]]:
         """Place and result of each tile of a batch, up to a stop."""

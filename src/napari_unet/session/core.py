@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import singledispatchmethod
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from napari_unet.config import ModelConfig, TrainConfig
+from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
+from napari_unet.data.channels import source_for
 from napari_unet.data.normalize import Normalizer, fit_normalizer
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import ModelFileError, NapariUnetError, SessionError
@@ -21,6 +22,7 @@ from napari_unet.events import Event, Finished, Saved, Step, TileDone, Warned
 from napari_unet.networks.device import choose_device, return_memory
 from napari_unet.prediction.outputs import as_wanted
 from napari_unet.prediction.predictor import Predictor
+from napari_unet.prediction.rescaling import predictor_for
 from napari_unet.session import commands as do
 from napari_unet.session.arrays import close_array, open_array
 from napari_unet.session.comparing import compare_with
@@ -41,13 +43,13 @@ class _Image:
         self.axes = command.axes
         self._normalizers: dict[str, Normalizer] = {}
 
-    def source(self, model: ModelConfig) -> ImageSource:
-        return ImageSource(self.array, self.axes, model.ndim)
+    def source(self, model: ModelConfig, channels: Sequence[str] = ()) -> ImageSource:
+        return source_for(model, self.array, self.axes, wanted=channels)
 
-    def normalizer(self, model: ModelConfig) -> Normalizer:
-        key = f"{model.ndim} {model.normalization}"
+    def normalizer(self, model: ModelConfig, channels: Sequence[str] = ()) -> Normalizer:
+        key = f"{model.ndim} {model.normalization} {','.join(channels)}"
         if key not in self._normalizers:
-            self._normalizers[key] = fit_normalizer(self.source(model), model.normalization)
+            self._normalizers[key] = fit_normalizer(self.source(model, channels), model.normalization)
         return self._normalizers[key]
 
     def close(self) -> None:
@@ -91,7 +93,7 @@ class SessionCore:
         self._history: tuple[dict[str, Any], ...] = ()
         self._loss = float("nan")
         self._unsafe = False
-        self._predictors: dict[int | None, Predictor] = {}
+        self._predictors: dict[PredictConfig, Predictor] = {}
         self._training: Iterator[Event] | None = None
         self._stopping = False
         self._view: tuple[do.PredictView, Iterator[Event] | None] | None = None
@@ -286,7 +288,7 @@ class SessionCore:
 
     def _predict_view(self, command: do.PredictView) -> Iterator[Event]:
         trainer, image = self._need_trained(), self._image(command.key)
-        tiles = self._predictor(trainer, None).tiles(
+        tiles = self._predictor(trainer, PredictConfig()).tiles(
             image.source(trainer.model),
             output=command.output,
             normalizer=image.normalizer(trainer.model),
@@ -306,13 +308,14 @@ class SessionCore:
             close_array(handle)
 
     def _fill(self, command: do.PredictImage, trainer: Trainer, image: _Image, target: Any) -> Iterator[Event]:
-        source, config = image.source(trainer.model), command.config
+        config = command.config
+        source = image.source(trainer.model, config.channels)
         if tuple(target.shape) != source.label_shape:
             raise SessionError(f"give a target of shape {source.label_shape}, not {tuple(target.shape)}")
         if config.output == "probabilities":
             raise SessionError("ask for labels or instances: probabilities of a whole image go to a file")
-        tiles = self._predictor(trainer, config.tile).tiles(
-            source, output=config.output, normalizer=image.normalizer(trainer.model)
+        tiles = self._predictor(trainer, config).tiles(
+            source, output=config.output, normalizer=image.normalizer(trainer.model, config.channels)
         )
         for event in tiles:
             if isinstance(event, TileDone) and event.data is not None:
@@ -346,11 +349,11 @@ class SessionCore:
             raise SessionError("choose the image again: it is not known any more")
         return self._images[key]
 
-    def _predictor(self, trainer: Trainer, tile: int | None) -> Predictor:
-        network = trainer.prediction_network()
-        if tile not in self._predictors:
-            self._predictors[tile] = Predictor(network, trainer.model, device=self._device, tile=tile)
-        return self._predictors[tile]
+    def _predictor(self, trainer: Trainer, config: PredictConfig) -> Predictor:
+        key = PredictConfig(tile=config.tile, rescale=config.rescale, spacing=config.spacing, device=self._device)
+        if key not in self._predictors:
+            self._predictors[key] = predictor_for(trainer.prediction_network(), trainer.model, key)
+        return self._predictors[key]
 
     def _model(self) -> Model:
         return Model.from_trainer(self._need_trainer(), self._history)

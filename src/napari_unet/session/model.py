@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from napari_unet.config import ModelConfig, Output, TrainConfig
+from napari_unet.config import ModelConfig, Output, PredictConfig, TrainConfig
+from napari_unet.data.channels import finest, source_for
 from napari_unet.data.source import ArrayLike, ImageSource, guess_axes
 from napari_unet.errors import AnnotationError, ConfigError, ModelFileError
 from napari_unet.events import Event, Finished, Step, never
 from napari_unet.io.model_file import ModelHeader, load_model, save_model
 from napari_unet.networks import build_network, estimate, geometry
-from napari_unet.prediction.predictor import Predictor
+from napari_unet.prediction.rescaling import predictor_for
 from napari_unet.training.loop import Trainer
 
 if TYPE_CHECKING:
@@ -85,13 +86,17 @@ class Model:
         output: Output = "labels",
         tile: int | None = None,
         device: str = "auto",
+        *,
+        channels: Sequence[str | int] = (),
+        names: Sequence[str] = (),
+        spacing: Sequence[float] | None = None,
     ) -> npt.NDArray[Any]:
         """Segment an image of any size.
 
         Parameters
         ----------
         image : array-like
-            numpy, memmap, Zarr or dask array with axes `axes`.
+            numpy, memmap, Zarr or dask array with axes `axes`; of a list of resolutions the first, the finest.
         axes : str, optional
             For example ``"TZCYX"``; guessed from the shape if not given (the last are ``ZYX``).
         output : {"labels", "probabilities", "instances"}
@@ -101,6 +106,13 @@ class Model:
             Edge of a tile in pixels; the result does not depend on it.
         device : str
             ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        channels : sequence of str or int, optional
+            Channels to read, by name or number from 0; by default those that the model names, or all.
+        names : sequence of str, optional
+            What the channels of the image are called.
+        spacing : sequence of float, optional
+            Pixel size of the image along ``ZYX`` or ``YX``: it is brought to the model's, and the result back on the
+            image's grid. By default the image is taken as it is.
 
         Returns
         -------
@@ -110,10 +122,12 @@ class Model:
         Raises
         ------
         ImageError
-            When axes or channels do not fit the model.
+            When axes or channels do not fit the model, or a pixel size is not known.
         """
-        source = ImageSource(image, axes or _axes_for(image, self.config), self.config.ndim)
-        predictor = Predictor(self.network, self.config, device=device, tile=tile)
+        axes = axes or _axes_for(finest(image), self.config)
+        source = source_for(self.config, image, axes, names=names, wanted=channels)
+        settings = PredictConfig(device=device, tile=tile, rescale=spacing is not None)
+        predictor = predictor_for(self.network, self.config, settings, spacing=spacing)
         result: npt.NDArray[Any] = predictor.predict(source, output=output)
         return result
 

@@ -1,0 +1,120 @@
+"""A list of boxes of an image, those near to where the user looks first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from napari_unet.config import Output
+from napari_unet.data.normalize import Normalizer, fit_normalizer
+from napari_unet.data.source import ImageSource
+from napari_unet.errors import ConfigError
+from napari_unet.events import Masked, TileDone, Warned, never
+from napari_unet.prediction.predictor import Predictor
+
+Box = tuple[slice, ...]
+
+
+def predict_boxes(
+    predictor: Predictor,
+    source: ImageSource,
+    boxes: Sequence[Sequence[slice]],
+    *,
+    output: Output = "labels",
+    normalizer: Normalizer | None = None,
+    leads: Sequence[tuple[int, ...]] | None = None,
+    centre: Sequence[int] | None = None,
+    should_stop: Callable[[], bool] = never,
+) -> Iterator[TileDone | Warned]:
+    """Segment parts of an image; nothing but them and their halo is read.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        What segments.
+    source, output, normalizer, leads, should_stop
+        As for `Predictor.tiles`; objects need the whole image.
+    boxes : sequence of sequence of slice
+        Spatial parts; where they overlap, a pixel comes once.
+    centre : sequence of int, optional
+        Boxes near this spatial pixel come first, and in them the tiles; by default the boxes come as they are given.
+
+    Returns
+    -------
+    iterator of TileDone and Warned
+        As of `Predictor.tiles`; ``total`` grows until the last box has begun.
+
+    Raises
+    ------
+    ConfigError
+        When objects are asked for.
+    """
+    if output == "instances":
+        raise ConfigError("ask for labels or probabilities of boxes: an object may reach beyond its box")
+    parts = disjoint(boxes, source.spatial)
+    if centre is not None:
+        place = tuple(centre)
+        parts.sort(key=lambda box: _distance(box, place))
+    known = normalizer or fit_normalizer(source, predictor.model.normalization)
+    options: dict[str, Any] = {"output": output, "normalizer": known, "leads": leads, "centre": centre}
+    return _each(predictor, source, parts, should_stop, options)
+
+
+def disjoint(boxes: Sequence[Sequence[slice]], shape: Sequence[int]) -> list[Box]:
+    """Boxes without a common pixel that cover the same pixels; empty ones are left out.
+
+    Examples
+    --------
+    >>> disjoint([[slice(0, 4), slice(0, 4)], [slice(2, 6), slice(0, 4)]], (9, 9))
+    [(slice(0, 4, None), slice(0, 4, None)), (slice(4, 6, None), slice(0, 4, None))]
+    """
+    found: list[Box] = []
+    for box in boxes:
+        ranges = [part.indices(n)[:2] for part, n in zip(box, shape, strict=True)]
+        rest = [tuple(slice(a, b) for a, b in ranges)] if all(b > a for a, b in ranges) else []
+        for known in list(found):
+            rest = [piece for part in rest for piece in _without(part, known)]
+        found += rest
+    return found
+
+
+def _without(box: Box, other: Box) -> Iterator[Box]:
+    """`box` without `other`, in at most two boxes per axis."""
+    common = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(box, other, strict=True)]
+    if any(part.stop <= part.start for part in common):
+        yield box
+        return
+    for axis, (whole, cut) in enumerate(zip(box, common, strict=True)):
+        for part in (slice(whole.start, cut.start), slice(cut.stop, whole.stop)):
+            if part.stop > part.start:
+                yield (*common[:axis], part, *box[axis + 1 :])
+
+
+def _each(
+    predictor: Predictor,
+    source: ImageSource,
+    boxes: Sequence[Box],
+    should_stop: Callable[[], bool],
+    options: dict[str, Any],
+) -> Iterator[TileDone | Warned]:
+    done = total = bad = 0
+    for box in boxes:
+        if should_stop():
+            return
+        first = total
+        for event in predictor.tiles(source, box=box, should_stop=should_stop, **options):
+            if isinstance(event, TileDone):
+                done, total = done + 1, first + event.total
+                yield TileDone(event.index, event.data, done, total)
+            elif isinstance(event, Masked):
+                bad += event.count
+            elif done == 0:
+                yield event
+    if bad:
+        yield Masked(f"{bad} values of the image are NaN or infinite; they were taken as 0", bad)
+
+
+def _distance(box: Box, centre: tuple[int, ...]) -> float:
+    """Squared distance from the nearest pixel of a box to a place."""
+    outside = [max(part.start - c, c - part.stop + 1, 0) for part, c in zip(box, centre, strict=True)]
+    return float(sum(d * d for d in outside))

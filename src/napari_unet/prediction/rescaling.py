@@ -1,0 +1,190 @@
+"""Prediction at the pixel size of the model, with the result on the image's own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import ceil
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from napari_unet.config import ModelConfig, Output, PredictConfig
+from napari_unet.data.normalize import Normalizer, fit_normalizer
+from napari_unet.data.rescale import apply, nearest, resampling, rescaled
+from napari_unet.data.source import ImageSource
+from napari_unet.events import Masked, TileDone, Warned, never
+from napari_unet.networks.geometry import Geometry
+from napari_unet.prediction.predictor import Predictor
+from napari_unet.prediction.reader import inner
+from napari_unet.prediction.tiling import Tile, TilePlan, plan_tiles
+
+#: Edge of the pieces, in pixels of the model; a piece is cut into tiles again where memory is small.
+EDGE = {2: 1024, 3: 128}
+
+
+class RescalingPredictor(Predictor):
+    """As `Predictor`, for images whose pixel size is not the model's.
+
+    The network sees the image resampled to ``model.spacing``. Labels and objects come back by the nearest pixel,
+    probabilities by linear interpolation. Any part, cut into any tiles, has the pixels of the whole.
+
+    Parameters
+    ----------
+    network, model, device, tile, memory
+        As for `Predictor`.
+    spacing : sequence of float or None
+        Pixel size of the images along ``ZYX`` or ``YX``, in the unit of ``model.spacing``.
+
+    Examples
+    --------
+    >>> from napari_unet.config import ModelConfig
+    >>> from napari_unet.networks import build_network
+    >>> config = ModelConfig(width=4, depth=2, spacing=(1, 1))
+    >>> predictor = RescalingPredictor(build_network(config), config, device="cpu", spacing=(0.5, 0.5))
+    >>> predictor.predict(ImageSource(np.eye(33), "YX", ndim=2)).shape
+    (33, 33)
+    """
+
+    def __init__(self, *args: Any, spacing: Sequence[float] | None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._spacing = spacing
+
+    def tiles(
+        self,
+        source: ImageSource,
+        *,
+        output: Output = "labels",
+        normalizer: Normalizer | None = None,
+        leads: Sequence[tuple[int, ...]] | None = None,
+        box: Sequence[slice] | None = None,
+        centre: Sequence[int] | None = None,
+        should_stop: Callable[[], bool] = never,
+    ) -> Iterator[TileDone | Warned]:
+        """As `Predictor.tiles`, but objects come once, plane by plane or volume by volume, with their final numbers."""
+        other = rescaled(source, self._spacing, self.model.spacing)
+        known = normalizer or fit_normalizer(source, self.model.normalization)
+        options: dict[str, Any] = {"output": output, "normalizer": known, "should_stop": should_stop}
+        if other is source:
+            return super().tiles(source, leads=leads, box=box, centre=centre, **options)
+        self._check(source)
+        places = list(source.planes()) if leads is None else list(leads)
+        pieces = self._pieces(source, other, box, centre, whole=output == "instances")
+        return self._resampled(source, other, places, pieces, options)
+
+    def _pieces(
+        self,
+        source: ImageSource,
+        other: ImageSource,
+        box: Sequence[slice] | None,
+        centre: Sequence[int] | None,
+        *,
+        whole: bool,
+    ) -> TilePlan:
+        """The image cut so that the pieces have about the same size for the network; `whole` for objects."""
+        edge = self._tile or EDGE[source.ndim]
+        sides = [n if whole else ceil(edge * n / m) for n, m in zip(source.spatial, other.spatial, strict=True)]
+        ones, zeros = (1,) * source.ndim, (0,) * source.ndim
+        return plan_tiles(source.spatial, sides, Geometry(ones, zeros, zeros, zeros), box=box, centre=centre)
+
+    def _resampled(
+        self,
+        source: ImageSource,
+        other: ImageSource,
+        leads: Sequence[tuple[int, ...]],
+        pieces: TilePlan,
+        options: dict[str, Any],
+    ) -> Iterator[TileDone | Warned]:
+        done = count = bad = 0
+        for lead in leads:
+            for piece in pieces:
+                grid = _Grid(source.spatial, other.spatial, piece, smooth=options["output"] == "probabilities")
+                data = self._predicted(other, lead, grid, options)
+                if data is None:
+                    return
+                data = grid.back(data)
+                if options["output"] == "instances":
+                    data, count = _renumbered(data, count)
+                bad += _nonfinite(source, lead, piece)
+                done += 1
+                yield TileDone(source.label_index(lead, piece.write), data, done, len(leads) * len(pieces))
+        if bad:
+            yield Masked(f"{bad} values of the image are NaN or infinite; they were taken as 0", bad)
+
+    def _predicted(
+        self, other: ImageSource, lead: tuple[int, ...], grid: _Grid, options: dict[str, Any]
+    ) -> npt.NDArray[Any] | None:
+        """Result of a box of the resampled image; None when a stop came first."""
+        result: npt.NDArray[Any] | None = None
+        shape = tuple(part.stop - part.start for part in grid.box)
+        start = [part.start for part in grid.box]
+        for event in super().tiles(other, leads=[lead], box=grid.box, **options):
+            if not isinstance(event, TileDone) or event.data is None:
+                continue
+            if result is None:
+                result = np.zeros(event.data.shape[: event.data.ndim - len(shape)] + shape, event.data.dtype)
+            parts = [part for part in event.index if isinstance(part, slice)]
+            where: tuple[Any, ...] = (..., *inner(parts, start))
+            result[where] = event.data
+        return None if options["should_stop"]() else result
+
+
+def predictor_for(
+    network: nn.Module,
+    model: ModelConfig,
+    config: PredictConfig,
+    *,
+    spacing: Sequence[float] | None = None,
+    memory: int | None = None,
+) -> Predictor:
+    """The predictor that `config` asks for.
+
+    Parameters
+    ----------
+    network, model, memory
+        As for `Predictor`.
+    config : PredictConfig
+        Device and tile; with ``rescale``, images are brought to the model's pixel size.
+    spacing : sequence of float, optional
+        Pixel size of the image, where the config does not give it.
+    """
+    if not config.rescale:
+        return Predictor(network, model, device=config.device, tile=config.tile, memory=memory)
+    size = config.spacing or spacing
+    return RescalingPredictor(network, model, device=config.device, tile=config.tile, memory=memory, spacing=size)
+
+
+class _Grid:
+    """A piece of the image, and the box of the resampled image that it is made from."""
+
+    def __init__(self, spatial: Sequence[int], other: Sequence[int], piece: Tile, *, smooth: bool) -> None:
+        self._smooth = smooth
+        axes = list(zip(other, spatial, piece.write, strict=True))
+        self._linear = [resampling(m, n, part) for m, n, part in axes] if smooth else []
+        self._nearest = [] if smooth else [nearest(m, n, part) for m, n, part in axes]
+        near = [slice(int(i[0]), int(i[-1]) + 1) for i in self._nearest]
+        self.box = [needed for needed, _ in self._linear] or near
+
+    def back(self, data: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The result of `box` on the grid of the image."""
+        if self._smooth:
+            return apply(data, [None, *(matrix for _, matrix in self._linear)])
+        index = np.ix_(*(i - part.start for i, part in zip(self._nearest, self.box, strict=True)))
+        return data[index]
+
+
+def _renumbered(objects: npt.NDArray[Any], count: int) -> tuple[npt.NDArray[np.uint32], int]:
+    """Numbers ``count + 1`` and up, for some objects may have been smaller than a pixel; and the last one."""
+    known, places = np.unique(objects, return_inverse=True)
+    numbers = np.cumsum(known > 0) + count
+    last = int(numbers[-1])
+    numbers[known == 0] = 0
+    return numbers[places].reshape(objects.shape).astype(np.uint32), last
+
+
+def _nonfinite(source: ImageSource, lead: tuple[int, ...], piece: Tile) -> int:
+    """NaN and infinite values of a piece."""
+    if np.dtype(source.array.dtype).kind != "f":
+        return 0
+    return int(np.count_nonzero(~np.isfinite(source.read(lead, piece.write))))
