@@ -11,6 +11,10 @@ from napari_unet.errors import ConfigError
 Architecture = Literal["unet", "unetpp", "unet3plus", "fcn8s", "fcn16s", "fcn32s", "fpn", "linknet", "pspnet"]
 Task = Literal["semantic", "instances"]
 InstanceTarget = Literal["foreground", "boundary"]
+Optimizer = Literal["adamw", "sgd"]
+Schedule = Literal["cosine", "plateau", "constant"]
+Precision = Literal["auto", "off", "bf16", "fp16"]
+Learns = Literal["all", "decoder", "head"]
 Output = Literal["labels", "probabilities", "instances"]
 Spacing = tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...]
 
@@ -203,9 +207,54 @@ class TrainConfig(Config):
     steps: int | None = Field(None, ge=1, description="Budget in optimiser steps.")
     patch_size: int = Field(128, ge=8, le=2048, description="Edge of a training patch, pixels.")
     batch_size: int = Field(4, ge=1, le=256, description="Patches per step.")
-    learning_rate: float = Field(2e-3, gt=0, le=1, description="Peak learning rate of AdamW.")
-    weight_decay: float = Field(1e-4, ge=0, le=1, description="Weight decay of AdamW.")
+    optimizer: Optimizer = Field("adamw", description="AdamW, or SGD with Nesterov momentum.")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="Peak learning rate.")
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="Weight decay of the optimiser.")
+    momentum: float = Field(0.99, ge=0, lt=1, description="Momentum of SGD.", json_schema_extra=ADVANCED)
+    schedule: Schedule = Field(
+        "cosine",
+        description="After the warm-up the rate falls with the budget, falls when nothing improves, or stays.",
+    )
     warmup: int = Field(20, ge=0, le=10_000, description="Steps over which the learning rate rises.")
+    clip: float = Field(
+        5.0, ge=0, le=1e6, description="Gradients are scaled down to this norm; 0 for none.", json_schema_extra=ADVANCED
+    )
+    accumulate: int = Field(
+        1, ge=1, le=1024, description="Batches whose gradients are added up to one step.", json_schema_extra=ADVANCED
+    )
+    precision: Precision = Field(
+        "auto",
+        description="Numbers to compute with: 'auto' takes half precision on a GPU where a short test finds it faster.",
+        json_schema_extra=ADVANCED,
+    )
+    learns: Learns = Field(
+        "all",
+        description="What learns: everything, all but the contracting path, or only the last layers.",
+        json_schema_extra=ADVANCED,
+    )
+    encoder_rate: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Learning rate of the contracting path, parts of the other.",
+        json_schema_extra=ADVANCED,
+    )
+    holdout: float = Field(
+        0.1,
+        ge=0,
+        le=0.5,
+        description="Part of the annotated areas that is held out to measure progress, once there are many.",
+    )
+    holdout_from: int = Field(
+        24,
+        ge=2,
+        le=10_000,
+        description="Areas that are learnt from before any is held out.",
+        json_schema_extra=ADVANCED,
+    )
+    patience: int | None = Field(
+        None, ge=1, description="Stop when this many steps brought no improvement on the held-out strokes."
+    )
     ema: float = Field(0.98, ge=0, lt=1, description="Averaging of the weights used for prediction; 0 for none.")
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of all random choices.")
     device: str = Field("auto", description="'auto', 'cpu', 'cuda', 'cuda:1', 'mps'.")

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-StopReason = Literal["steps", "seconds", "stopped"]
+StopReason = Literal["steps", "seconds", "stopped", "converged"]
 
 
 def never() -> bool:
@@ -87,6 +87,132 @@ class Step(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Score:
+    """A score between 0 and 1, with the interval it lies in with 95 % confidence.
+
+    Attributes
+    ----------
+    value : float
+        The score.
+    low, high : float
+        The interval.
+    pixels : int
+        Annotated pixels it was computed from.
+    """
+
+    value: float
+    low: float
+    high: float
+    pixels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Validated(Event):
+    """The network was tried on strokes that it has never learnt from, or there are too few to hold any out.
+
+    Attributes
+    ----------
+    step : int
+        Age of the network.
+    score : Score or None
+        Mean IoU of the foreground classes on held-out strokes; None where no honest number exists.
+    classes : dict[str, Score]
+        IoU of each class, background included; classes without held-out strokes are missing.
+    areas : int
+        Held-out areas looked at.
+    best : bool
+        Whether it is the best score so far.
+    reason : str
+        Without a score, one sentence that says why; else "".
+    """
+
+    step: int
+    score: Score | None
+    classes: dict[str, Score] = field(default_factory=dict)
+    areas: int = 0
+    best: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected(Event):
+    """New strokes came, and were scored before anything was learnt from them.
+
+    Annotators paint where a prediction is wrong, so this understates how good the network is elsewhere.
+
+    Attributes
+    ----------
+    number : int
+        1 for the first correction of this session.
+    step : int
+        Age of the network that was asked.
+    key : str
+        Image they were painted on.
+    pixels : int
+        New annotated pixels.
+    right : float
+        Part of them that was predicted right, 0 to 1.
+    classes : dict[str, float]
+        The same for each class painted.
+    recent : Score or None
+        Mean of the last corrections, each counting alike; None while there are fewer than three.
+    """
+
+    number: int
+    step: int
+    key: str
+    pixels: int
+    right: float
+    classes: dict[str, float] = field(default_factory=dict)
+    recent: Score | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptState:
+    """An earlier state of the network that can be gone back to.
+
+    Attributes
+    ----------
+    step : int
+        Its age; the name by which it is asked for.
+    loss : float
+        Mean training loss of the steps before it.
+    score : Score or None
+        Its score on held-out strokes.
+    best : bool
+        Whether that is the best of all.
+    """
+
+    step: int
+    loss: float
+    score: Score | None = None
+    best: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StatesChanged(Event):
+    """The `states` that can be gone back to, the oldest first."""
+
+    states: tuple[KeptState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WentBack(Event):
+    """The network is again as it was at `step`; it was at `before`."""
+
+    step: int
+    before: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSaved(Event):
+    """All that is needed to go on from `step` as if nothing had happened is safely on disk at `path`."""
+
+    path: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
 class Saved(Event):
     """The model is safely on disk at `path`."""
 
@@ -99,8 +225,8 @@ class Finished(Event):
 
     Attributes
     ----------
-    reason : {"steps", "seconds", "stopped"}
-        What ended it.
+    reason : {"steps", "seconds", "stopped", "converged"}
+        What ended it; "converged" when it stopped improving.
     step : int
         Steps done in the life of the model.
     seconds : float

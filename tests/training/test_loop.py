@@ -310,9 +310,9 @@ def test_out_of_memory_halves_the_batch_then_the_patch():
     trainer._forward = scarce
     events = list(trainer.run())
     assert [event.message.split("with ")[1] for event in events if isinstance(event, Warned)] == [
-        "2 patches of 32 x 32 pixels",
-        "1 patch of 32 x 32 pixels",
-        "1 patch of 16 x 16 pixels",
+        "2 patches of 32 x 32 pixels, 2 times for each step",
+        "1 patch of 32 x 32 pixels, 4 times for each step",
+        "1 patch of 16 x 16 pixels, 4 times for each step",
     ]
     assert len(steps(events)) == 2
 

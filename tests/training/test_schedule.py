@@ -126,5 +126,5 @@ def test_smaller_halves_the_batch_then_the_patch():
         seen.append(str(plan))
         plan = plan.smaller()
     assert seen[0] == "4 patches of 64 x 64 pixels"
-    assert seen[2] == "1 patch of 64 x 64 pixels"
-    assert seen[-1] == "1 patch of 8 x 8 pixels"
+    assert seen[2] == "1 patch of 64 x 64 pixels, 4 times for each step"
+    assert seen[-1] == "1 patch of 8 x 8 pixels, 4 times for each step"

@@ -9,7 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from napari_unet.events import Event, Finished, Started, Step, TileDone, Warned
+from napari_unet.events import (
+    CheckpointSaved,
+    Event,
+    Finished,
+    Score,
+    Started,
+    Step,
+    TileDone,
+    Validated,
+    Warned,
+    WentBack,
+)
 
 REFRESH_SECONDS = 0.2
 QUIET_SECONDS = 10.0
@@ -40,6 +51,12 @@ class Progress:
             self._update(f"step {event.step}  loss {event.loss:.3f}  {event.seconds:.0f} s", last=event.progress == 1)
         elif isinstance(event, TileDone):
             self._update(f"tile {event.done} of {event.total}", last=event.done == event.total)
+        elif isinstance(event, Validated):
+            self.line(_validated(event))
+        elif isinstance(event, WentBack):
+            self.line(f"Back from step {event.before} to step {event.step}, the best one.")
+        elif isinstance(event, CheckpointSaved):
+            self._update(f"step {event.step} is safe in {event.path}", last=False)
         elif isinstance(event, Finished):
             self.line(f"Training ended after {event.step} steps and {event.seconds:.0f} s ({event.reason}).")
 
@@ -60,6 +77,18 @@ class Progress:
             self._open = True
         else:
             self.line(text)
+
+
+def _validated(event: Validated) -> str:
+    """One line about held-out strokes."""
+    if event.score is None:
+        return f"Note: {event.reason}"
+    parts = [f"IoU {_interval(event.score)}", *(f"{name} {_interval(score)}" for name, score in event.classes.items())]
+    return f"Held-out strokes in {event.areas} areas, step {event.step}: {', '.join(parts)}"
+
+
+def _interval(score: Score) -> str:
+    return f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
 
 
 @contextmanager

@@ -81,6 +81,13 @@ class Sampler:
         start = np.zeros(self._classes, np.int64)
         return sum((example.annotation.counts for example in self.examples.values()), start=start)
 
+    def state_dict(self) -> dict[str, Any]:
+        """What drawing depends on besides images, strokes and the seed, as plain values for a checkpoint."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over such a state; images and strokes are known already."""
+
     def remove(self, key: str) -> None:
         """Forget an example, if it is known."""
         self.examples.pop(key, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -65,6 +65,8 @@ class Annotation:
         `Block` by position along the leading axes and place in the grid of blocks.
     version : int
         Rises with every update.
+    held_out : callable
+        Whether a block, by position and place, is held out from training; such blocks are not read.
 
     Examples
     --------
@@ -81,6 +83,7 @@ class Annotation:
         self.edge = EDGE[source.ndim]
         self.blocks: dict[Key, Block] = {}
         self.version = 0
+        self.held_out: Callable[[Key], bool] = lambda key: False
         self._stale: set[Lead] = set()
         self._boundary = boundary or BoundaryConfig()
         self._grid = tuple(-(-size // self.edge) for size in source.spatial)
@@ -127,6 +130,10 @@ class Annotation:
         inside = set(product(leads, product(*places))) if changed is not None else set(self.blocks)
         self._install(fresh, inside & set(self.blocks))
 
+    def choose_again(self, blocks: Mapping[Key, Block]) -> None:
+        """Take the values of all `blocks` but those that are held out now."""
+        self._install({key: b.values for key, b in blocks.items() if not self.held_out(key)}, set(self.blocks))
+
     def _check_shape(self, shape: tuple[int, ...], complete: Sequence[Box]) -> None:
         if shape != self.source.label_shape:
             raise AnnotationError(
@@ -156,6 +163,8 @@ class Annotation:
         ]
         plane = np.asarray(strokes[self.source.label_index(lead, region)])
         for place in self._annotated(plane, complete, lead, places):
+            if self.held_out((lead, place)):
+                continue
             box = self.box(place)
             local = tuple(slice(s.start - r.start, s.stop - r.start) for s, r in zip(box, region, strict=True))
             values = np.array(check_values(plane[local]))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import platform
 from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -53,6 +55,32 @@ def has_kernels(index: int | None = None) -> bool:
     major, minor = torch.cuda.get_device_capability(index)
     known = [name.split("_")[1].rstrip("af") for name in torch.cuda.get_arch_list() if name.startswith("sm_")]
     return any(int(code[:-1]) == major and int(code[-1]) <= minor for code in known) or not known
+
+
+def available_memory(device: torch.device) -> int | None:
+    """Bytes that are free on `device`, within the limits of the container; None where it cannot be known."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
+    if device.type != "cpu" or not hasattr(os, "sysconf"):
+        return None
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return None
+    return min(free, _container_memory(free))
+
+
+def _container_memory(most: int) -> int:
+    """What a control group leaves to its processes; `most` where there is none."""
+    folder = Path("/sys/fs/cgroup")
+    try:
+        limit = (folder / "memory.max").read_text(encoding="ascii").strip()
+        used = int((folder / "memory.current").read_text(encoding="ascii"))
+        return most if limit == "max" else max(int(limit) - used, 0)
+    except (OSError, ValueError):
+        return most
 
 
 @cache

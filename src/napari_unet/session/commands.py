@@ -76,15 +76,33 @@ class SaveModel(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class AdaptModel(Command):
+    """Give the model in use other classes (by name) or another number of channels; what it knows of them stays."""
+
+    config: ModelConfig
+
+
+@dataclass(frozen=True, slots=True)
 class Train(Command):
-    """Learn from all strokes, until the budget of `config` is used or `StopTraining` comes."""
+    """Learn from all strokes, until the budget of `config` is used or `StopTraining` comes.
+
+    With `resume`, a training that was stopped goes on where it was: its budget and learning rate continue.
+    """
 
     config: TrainConfig
+    resume: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class StopTraining(Command):
-    """Stop after the current step and keep the model."""
+    """Stop after the current step and keep the model; ``Train(config, resume=True)`` makes it a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoBack(Command):
+    """Make the network what it was at `step`, one of the last `StatesChanged`; answered by `WentBack`."""
+
+    step: int
 
 
 @dataclass(frozen=True, slots=True)

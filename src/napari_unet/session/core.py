@@ -27,7 +27,7 @@ from napari_unet.session import commands as do
 from napari_unet.session.arrays import close_array, open_array
 from napari_unet.session.comparing import compare_with
 from napari_unet.session.messages import Compared, Failed, ModelChanged, PredictionDone, Ready, Tile
-from napari_unet.session.model import Model, history_entry
+from napari_unet.session.model import Model, adapted_state, history_entry
 from napari_unet.training.loop import Trainer
 
 log = logging.getLogger(__name__)
@@ -183,6 +183,19 @@ class SessionCore:
         return [ModelChanged(model.config, model.step, command.path)]
 
     @_do.register
+    def _(self, command: do.AdaptModel) -> list[Event]:
+        old = self._need_trainer()
+        state = adapted_state(old.prediction_state(), old.model, command.config)
+        self._use(Trainer(command.config, TrainConfig(device=self._device), state=state, step=old.step))
+        kept = self._write_snapshot(force=True)
+        return [ModelChanged(command.config, old.step, self._safe_copy()), *kept]
+
+    @_do.register
+    def _(self, command: do.GoBack) -> list[Event]:
+        events = self._need_trainer().go_back(command.step)
+        return [*events, *self._write_snapshot(force=True)]
+
+    @_do.register
     def _(self, command: do.SaveModel) -> list[Event]:
         self._model().save(command.path)
         return [Saved(command.path)]
@@ -196,7 +209,7 @@ class SessionCore:
         self._stopping = False
         self._snapshot_time = time.monotonic()
         config = command.config.model_copy(update={"device": self._device})
-        self._training = trainer.run(config, lambda: self._stopping)
+        self._training = trainer.run(config, lambda: self._stopping, resume=command.resume)
         return []
 
     @_do.register
@@ -412,6 +425,10 @@ class SessionCore:
         self._end_training()
         self._view = None
         self._drop_jobs(lambda job: True)
+
+    def _safe_copy(self) -> str | None:
+        """The snapshot, if it holds the model in use."""
+        return str(self._snapshot) if self._snapshot is not None and not self._unsafe else None
 
     def _write_snapshot(self, *, force: bool = False) -> list[Event]:
         """Keep the model safe when it is time; that it cannot be is no reason to stop, and said once."""

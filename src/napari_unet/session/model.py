@@ -18,8 +18,10 @@ from napari_unet.errors import AnnotationError, ConfigError, ModelFileError
 from napari_unet.events import Event, Finished, Step, never
 from napari_unet.io.model_file import ModelHeader, load_model, save_model
 from napari_unet.networks import build_network, estimate, geometry
+from napari_unet.networks.finetune import adapt as adapt_network
 from napari_unet.prediction.rescaling import predictor_for
 from napari_unet.training.loop import Trainer
+from napari_unet.training.start import seeded
 
 if TYPE_CHECKING:
     from napari_unet.session.commands import Box
@@ -176,6 +178,7 @@ def train(
     annotations: ArrayLike | Sequence[ArrayLike],
     *,
     model: ModelConfig | Model | None = None,
+    adapt: ModelConfig | None = None,
     training: TrainConfig | None = None,
     axes: str | None = None,
     complete: Sequence[Sequence[Box]] = (),
@@ -193,8 +196,12 @@ def train(
     model : ModelConfig or Model, optional
         What to build from random weights, or the model to go on with (it is copied). By default a 2D U-Net for the
         images' channels and the annotations' classes.
+    adapt : ModelConfig, optional
+        Go on with `model` as this network, which may have other classes (those of the same name keep what they know),
+        another number of channels, or other settings that leave the shapes of the weights as they are.
     training : TrainConfig, optional
-        Budget and settings; without a budget it goes on until `should_stop`.
+        Budget and settings; without a budget it goes on until `should_stop`. ``learns`` says what a given model
+        learns anew.
     axes : str, optional
         For example ``"TZCYX"``; guessed from the shape if not given.
     complete : sequence of sequence of boxes, optional
@@ -205,7 +212,8 @@ def train(
     Yields
     ------
     Event
-        `Started`, then `Step` and perhaps `Warned`, at last `Finished`, whose `model` is the result.
+        `Started`, then `Step` and perhaps `Warned`; `Validated` with scores on held-out strokes, as soon as there are
+        enough strokes to hold some out; at last `Finished`, whose `model` is the result.
 
     Raises
     ------
@@ -219,7 +227,7 @@ def train(
             f"{len(annotation_list)} annotations"
         )
     training = training or TrainConfig()
-    trainer, history = _trainer(image_list, annotation_list, model, training, axes)
+    trainer, history = _trainer(image_list, annotation_list, model, training, axes, adapt)
     for number, (image, strokes) in enumerate(zip(image_list, annotation_list, strict=True)):
         trainer.set_image(str(number), image, axes or _axes_for(image, trainer.model))
         trainer.set_strokes(str(number), np.asarray(strokes), complete[number] if complete else ())
@@ -233,23 +241,36 @@ def fit(
     model: ModelConfig | Model | None = None,
     seconds: float | None = None,
     steps: int | None = None,
+    adapt: ModelConfig | None = None,
     training: TrainConfig | None = None,
     axes: str | None = None,
     complete: Sequence[Sequence[Box]] = (),
 ) -> Model:
-    """Learn from strokes until the budget is used (60 s if none is given) and return the model.
+    """Learn from strokes until the budget is used or nothing improves (60 s if neither is given); return the model.
 
     See `train` for the parameters; `seconds` and `steps` override the budget in `training`.
     """
     config = training or TrainConfig()
     if seconds is not None or steps is not None:
         config = config.replace(seconds=seconds, steps=steps)
-    elif config.seconds is None and config.steps is None:
+    elif config.seconds is None and config.steps is None and config.patience is None:
         config = config.replace(seconds=DEFAULT_SECONDS)
-    events = train(images, annotations, model=model, training=config, axes=axes, complete=complete)
+    events = train(images, annotations, model=model, adapt=adapt, training=config, axes=axes, complete=complete)
     finished = [event for event in events if isinstance(event, Finished)]
     result: Model = finished[-1].model
     return result
+
+
+def adapted_state(state: Mapping[str, torch.Tensor], old: ModelConfig, new: ModelConfig) -> dict[str, torch.Tensor]:
+    """Weights of the network `new`, made from those of `old`; what is new in it is random, always the same way.
+
+    Raises
+    ------
+    ConfigError
+        When the weights cannot be carried over.
+    """
+    with seeded(0, torch.device("cpu")):
+        return adapt_network(state, old, new).state_dict()
 
 
 def default_model(image: ArrayLike, axes: str, annotations: Sequence[ArrayLike]) -> ModelConfig:
@@ -285,10 +306,15 @@ def _trainer(
     model: ModelConfig | Model | None,
     training: TrainConfig,
     axes: str | None,
+    adapt: ModelConfig | None,
 ) -> tuple[Trainer, tuple[dict[str, Any], ...]]:
     if isinstance(model, Model):
-        state = model.network.state_dict()
-        return Trainer(model.config, training, state=state, step=model.step), model.history
+        state, config = model.network.state_dict(), adapt or model.config
+        if config != model.config:
+            state = adapted_state(state, model.config, config)
+        return Trainer(config, training, state=state, step=model.step), model.history
+    if adapt is not None:
+        raise ConfigError("give the model to adapt as `model`: there are no weights to carry over")
     if model is None:
         if not images:
             raise ConfigError("give at least one image")

@@ -12,21 +12,37 @@ from torch import Tensor, nn
 
 from napari_unet.config import ModelConfig, TrainConfig
 from napari_unet.data.annotations import check_annotated, class_names
-from napari_unet.data.augment import Augmenter
 from napari_unet.data.sampler import Example, Sampler
 from napari_unet.data.source import ArrayLike
 from napari_unet.data.strokes import Box
-from napari_unet.errors import TrainingError
-from napari_unet.events import Event, Finished, Started, Step, Warned, never
+from napari_unet.errors import ConfigError
+from napari_unet.events import (
+    Event,
+    Finished,
+    KeptState,
+    Started,
+    StatesChanged,
+    Step,
+    StopReason,
+    Warned,
+    WentBack,
+    never,
+)
 from napari_unet.networks.device import choose_device, keep_memory
+from napari_unet.networks.finetune import freeze
+from napari_unet.training import memory
 from napari_unet.training.average import Average
+from napari_unet.training.batches import Batch, Batches
+from napari_unet.training.descent import Descent
 from napari_unet.training.losses import Loss
+from napari_unet.training.monitor import Monitor
+from napari_unet.training.parallel import Team, local_device
 from napari_unet.training.patches import PatchPlan, plan_patches
+from napari_unet.training.precision import choose_dtype
 from napari_unet.training.schedule import Budget, learning_rate
-from napari_unet.training.start import memory_format, seeded, start_network
+from napari_unet.training.start import seeded, start_network
 
-#: Gradients are scaled down to this norm.
-CLIP = 5.0
+_REASONS: tuple[StopReason, ...] = ("steps", "seconds", "stopped", "converged")
 
 
 class Trainer:
@@ -56,6 +72,8 @@ class Trainer:
         Steps done in the life of the model.
     device : torch.device
         Where it is.
+    team : Team
+        The processes that train together.
 
     Examples
     --------
@@ -79,13 +97,18 @@ class Trainer:
         self.model = model
         self.config = config or TrainConfig()
         self.step = step
-        self.device = choose_device(self.config.device)
+        self.device = choose_device(local_device(self.config.device))
         if self.device.type == "cpu":
             keep_memory()
+        self.team = Team(self.device)
         self.network = start_network(model, self.config.seed, state).to(self.device)
         self._average = Average(self.network)
         self._sampler = Sampler(model)
-        self._optimizer = self._new_optimizer()
+        self._monitor = Monitor(model, self.config, learnt_before=step > 0)
+        self._budget = Budget()
+        self._descent: Descent | None = None
+        self._kind: tuple[Any, ...] = ()
+        self._rungs = 0
 
     # ------------------------------------------------------------------ what to learn from
 
@@ -109,13 +132,17 @@ class Trainer:
         known = self._sampler.examples.get(key)
         if known is not None and known.image is image and known.axes == axes:
             return
-        self._sampler.remove(key)
-        self._sampler.examples[key] = Example(image, axes, self.model, self.config.loss.boundary)
+        self.remove(key)
+        example = Example(image, axes, self.model, self.config.loss.boundary)
+        example.annotation.held_out = self._monitor.holdout.open(key, example.source)
+        self._sampler.examples[key] = example
 
     def set_strokes(
         self, key: str, strokes: ArrayLike, complete: Sequence[Box] = (), changed: Box | None = None
     ) -> None:
         """Take over strokes, also while `run` is under way: the next batch learns from them.
+
+        What is new in them is scored first, which `run` tells with `Corrected`, and areas may be held out.
 
         Parameters
         ----------
@@ -134,11 +161,15 @@ class Trainer:
         AnnotationError
             When the strokes do not fit the image or the classes.
         """
+        if key in self._sampler.examples:
+            asked = self.prediction_network(), self._sampler.examples[key], self.step
+            self._monitor.set_strokes(key, strokes, complete, changed, asked)
         self._sampler.set_strokes(key, strokes, complete, changed)
 
     def remove(self, key: str) -> None:
         """Forget an image and its strokes."""
         self._sampler.remove(key)
+        self._monitor.holdout.remove(key)
 
     # ------------------------------------------------------------------ what was learnt
 
@@ -150,9 +181,42 @@ class Trainer:
         """Copies of the averaged weights and the buffers, on the CPU."""
         return {name: value.detach().cpu().clone() for name, value in self._average.network.state_dict().items()}
 
+    # ------------------------------------------------------------------ going back
+
+    @property
+    def states(self) -> tuple[KeptState, ...]:
+        """States that can be gone back to, the oldest first."""
+        return self._monitor.states.list()
+
+    def go_back(self, step: int) -> list[Event]:
+        """Make the network what it was at `step`; training goes on from there with a fresh optimiser.
+
+        Returns
+        -------
+        list of Event
+            `WentBack` and `StatesChanged`.
+
+        Raises
+        ------
+        ConfigError
+            When there is no such state.
+        """
+        weights = self._monitor.states.weights(step)
+        if weights is None:
+            known = ", ".join(str(state.step) for state in self.states) or "none yet"
+            raise ConfigError(f"choose a state that was kept: there is none of step {step} (kept: {known})")
+        before, self.step = self.step, step
+        self.network.load_state_dict(weights)
+        self._average.network.load_state_dict(weights)
+        self._descent = None
+        self._monitor.watch.restart(step)
+        return [WentBack(step, before), StatesChanged(self.states)]
+
     # ------------------------------------------------------------------ learning
 
-    def run(self, config: TrainConfig | None = None, should_stop: Callable[[], bool] = never) -> Iterator[Event]:
+    def run(
+        self, config: TrainConfig | None = None, should_stop: Callable[[], bool] = never, *, resume: bool = False
+    ) -> Iterator[Event]:
         """Train until the budget is used up or a stop is asked for; may be called again to go on.
 
         Parameters
@@ -161,11 +225,14 @@ class Trainer:
             Takes the place of the one in force.
         should_stop : callable
             Asked before every batch.
+        resume : bool
+            Go on with the budget and the schedule of the run before, instead of beginning new ones.
 
         Yields
         ------
         Event
-            `Started`, perhaps `Warned`, `Step` after each batch, `Finished`.
+            `Started`, perhaps `Warned`, `Step` after each batch, now and then `Validated` and `StatesChanged`,
+            `Corrected` when strokes came, `Finished`.
 
         Raises
         ------
@@ -180,41 +247,69 @@ class Trainer:
         parameters = sum(p.numel() for p in self.network.parameters() if p.requires_grad)
         yield Started(str(self.device), parameters, counts)
         yield from map(Warned, self._warnings(counts))
-        plan = plan_patches(self.model, self.config, self._shapes())
-        budget = Budget(self.config.steps, self.config.seconds)
-        while (reason := budget.spent) is None:
-            if should_stop():
-                reason = "stopped"
-                break
-            rate = learning_rate(self.config, budget.done, budget.progress)
-            try:
-                loss = self._learn(plan, rate)
-            except torch.OutOfMemoryError as error:
-                plan = _smaller(plan, error)
-                yield Warned(f"memory ran out; training goes on with {plan}")
-                continue
-            budget.done += 1
-            yield Step(self.step, loss, rate, budget.elapsed, budget.progress)
-        yield Finished(reason, self.step, budget.elapsed)
+        yield from map(Warned, self._begin(resume))
+        while (reason := self._reason(should_stop)) is None:
+            yield from self._monitor.take_news()
+            yield from self._advance()
+            if self.step % self._monitor.interval(self._plan, self.config) == 0:
+                yield from self._check()
+        yield from self._end(reason)
 
     def _use(self, config: TrainConfig) -> None:
         """Put a config in force."""
         self.config = config
         if config.threads is not None:
             torch.set_num_threads(config.threads)
-        device = choose_device(config.device)
+        device = choose_device(local_device(config.device))
         if device != self.device:
-            self.device = device
-            self.network.to(device)
-            self._average.network.to(device)
-            self._optimizer = self._new_optimizer()
+            self._move(device)
+        freeze(self.network, config.learns)
         for example in self._sampler.examples.values():
             example.annotation.use(config.loss.boundary)
-        self._augmenter = Augmenter(config.augment, self.model.ndim, self.model.spacing)
+        if self._monitor.holdout.use(config.holdout, config.holdout_from, config.seed, anew=self.step == 0):
+            self._choose_again()
         self._loss = Loss(config.loss)
 
-    def _new_optimizer(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(self.network.parameters(), lr=0.0)
+    def _move(self, device: torch.device) -> None:
+        """Go on on another device."""
+        self.device = device
+        self.network.to(device)
+        self._average.network.to(device)
+        self._descent = None
+
+    def _choose_again(self) -> None:
+        """Let every annotation forget what is held out now, and take in what no longer is."""
+        for key, example in self._sampler.examples.items():
+            example.annotation.choose_again(self._monitor.holdout.blocks(key))
+
+    def _begin(self, resume: bool) -> Iterator[str]:
+        """Plan patches, budget and precision; what the user should know about them."""
+        config = self.config
+        self._full = plan_patches(self.model, config, self._shapes())
+        if not resume:
+            self._rungs = 0
+            self._budget = Budget()
+        self._plan = memory.lower(self._full, self._rungs)
+        self._budget = self._budget.going_on(config.steps, config.seconds)
+        self._monitor.begin(self.step, resume=resume)
+        self._prepare()
+        if not resume:
+            self._rungs, words = memory.fit(self.model, self._full, self.device)
+            self._plan = memory.lower(self._full, self._rungs)
+            if words:
+                yield words
+        if config.patience is not None and not self._monitor.measures:
+            yield "no strokes are held out yet: training ends when its loss no longer falls"
+
+    def _prepare(self) -> None:
+        """What depends on device and config: batches, outputs, optimiser."""
+        self._batches = Batches(self._sampler, self.model, self.config, self.device)
+        self._outputs = self.team.wrap(_Outputs(self.network, deep=self.model.deep_supervision))
+        c = self.config
+        kind = (self.device, c.optimizer, c.momentum, c.clip, c.learns, c.encoder_rate, c.precision)
+        if self._descent is None or kind != self._kind:
+            dtype = choose_dtype(c.precision, self.network, self._trial_loss, self.device)
+            self._descent, self._kind = Descent(self.network, c, self.device, dtype), kind
 
     def _counts(self) -> dict[str, int]:
         return dict(zip(class_names(self.model), map(int, self._sampler.counts), strict=True))
@@ -231,85 +326,118 @@ class Trainer:
             if example.normalizer.nonfinite:
                 yield f"check image '{key}': {example.normalizer.nonfinite} of its pixels are not finite and count as 0"
 
+    def _reason(self, should_stop: Callable[[], bool]) -> StopReason | None:
+        """Why to end now, if at all; the whole team ends together."""
+        reason = self._budget.spent
+        if reason is None and should_stop():
+            reason = "stopped"
+        patience = self.config.patience
+        if reason is None and patience is not None and self._monitor.watch.idle(self.step) >= patience:
+            reason = "converged"
+        index = self.team.agree(-1 if reason is None else _REASONS.index(reason))
+        return None if index < 0 else _REASONS[index]
+
+    def _advance(self) -> Iterator[Event]:
+        """One step, or one rung down the memory ladder."""
+        rate = learning_rate(self.config, self._budget.done, self._budget.progress) * self._factor()
+        try:
+            loss = self._learn(self._plan, rate)
+        except RuntimeError as error:
+            if not memory.is_shortage(error) or self.team.size > 1:
+                raise
+            yield Warned(self._step_down(error))
+            return
+        self._budget.step()
+        self._monitor.saw(loss)
+        yield Step(self.step, loss, rate, self._budget.elapsed, self._budget.progress)
+
+    def _factor(self) -> float:
+        return self._monitor.watch.factor if self.config.schedule == "plateau" else 1.0
+
+    def _step_down(self, error: RuntimeError) -> str:
+        """Ask for less memory, and say how."""
+        self._plan, leave = memory.step_down(self._plan, self._full, self.device, error)
+        self._rungs += 1
+        if not leave:
+            return f"memory ran out; training goes on with {self._plan}"
+        left, self._rungs = self.device, 0
+        self._move(memory.CPU)
+        self._prepare()
+        return f"the memory of {left} is too small for a single patch; training goes on on the CPU with {self._plan}"
+
     def _learn(self, plan: PatchPlan, rate: float) -> float:
-        """One optimiser step; the loss of its batch."""
-        images, targets, weights = self._batch(plan)
-        for group in self._optimizer.param_groups:
-            group.update(lr=rate, weight_decay=self.config.weight_decay)
+        """One optimiser step; the mean loss of its batches."""
+        descent = self._ready_descent()
+        descent.begin(rate, self.config.weight_decay)
         self.network.train()
-        self._optimizer.zero_grad(set_to_none=True)
-        with self._dropout_seed():
-            loss = torch.stack([self._loss(logits, targets, weights) for logits in self._forward(images)]).mean()
-            torch.autograd.backward(loss)
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
-        value = float(loss.detach())
-        if not np.isfinite(value) or not bool(torch.isfinite(norm)):
-            raise TrainingError("lower the learning rate and train again: the loss is no longer finite")
-        self._optimizer.step()
+        total = 0.0
+        for part in range(plan.accumulate):
+            batch = self._batches.make(plan, self._seed(part))
+            last = part == plan.accumulate - 1
+            with self._dropout_seed(part), nullcontext() if last else self.team.alone(self._outputs):
+                with descent.autocast():
+                    loss = self._mean_loss(self._forward(batch.images), batch)
+                descent.backward(loss / plan.accumulate)
+            total += float(loss.detach()) / plan.accumulate
+        descent.step(total)
+        self.team.share_buffers(self.network)
         self._average.update(self.network, self.config.ema)
         self.step += 1
-        return value
+        return total
+
+    def _ready_descent(self) -> Descent:
+        if self._descent is None:
+            self._prepare()
+        assert self._descent is not None
+        return self._descent
+
+    def _mean_loss(self, outputs: Sequence[Tensor], batch: Batch) -> Tensor:
+        return torch.stack([self._loss(logits, batch.targets, batch.weights) for logits in outputs]).mean()
+
+    def _trial_loss(self, network: nn.Module) -> Tensor:
+        """Loss of a copy of the network on a real batch, for the test of precisions."""
+        batch = self._batches.make(self._plan, self._seed())
+        return self._mean_loss(_Outputs(network, deep=self.model.deep_supervision)(batch.images), batch)
 
     def _forward(self, images: Tensor) -> list[Tensor]:
         """Logits; with deep supervision those of all outputs."""
-        network: Any = self.network
-        if self.model.deep_supervision and hasattr(network, "forward_deep"):
-            return list(network.forward_deep(images))
-        return [network(images)]
+        return self._outputs(images)
 
-    def _dropout_seed(self) -> AbstractContextManager[Any]:
+    def _dropout_seed(self, part: int) -> AbstractContextManager[Any]:
         """Dropout from a seed of this step, the global generators left as they were."""
         if self.model.dropout == 0:
             return nullcontext()
-        return seeded(self._seed(), self.device)
+        return seeded(self._seed(part), self.device)
 
-    def _seed(self) -> int:
+    def _seed(self, part: int = 0) -> int:
         """Seed of this step: an interrupted training goes on as if it had not been."""
-        return int(np.random.SeedSequence((self.config.seed, self.step)).generate_state(1, np.uint32)[0])
+        more = (part, self.team.rank) if part or self.team.rank else ()
+        return int(np.random.SeedSequence((self.config.seed, self.step, *more)).generate_state(1, np.uint32)[0])
 
-    @torch.no_grad()
-    def _batch(self, plan: PatchPlan) -> tuple[Tensor, Tensor, Tensor]:
-        """Augmented patches on the device: images, targets, weights; the latter two of the kept part."""
-        rng = np.random.default_rng(self._seed())
-        generator = torch.Generator().manual_seed(self._seed())
-        spots = self._sampler.draw(rng, plan.batch)
-        source = self._augmenter.source_shape(plan.shape)
-        starts = [self._sampler.start(rng, spot, source, plan.kept) for spot in spots]
-        batch = self._sampler.read(spots, starts, source)
-        images, targets, boundary = (
-            torch.from_numpy(array).to(self.device) for array in (batch.images, batch.targets, batch.boundary)
-        )
-        if self.config.augment.enabled:
-            changes = self._augmenter.draw(plan.batch, generator)
-            images, targets, boundary = self._augmenter.apply(changes, images, targets, boundary, plan.shape)
-        targets, boundary = (_crop(tensor, plan.geometry.margin) for tensor in (targets.long(), boundary))
-        return (
-            images.contiguous(memory_format=memory_format(self.model.ndim)),
-            targets,
-            self._weights(targets, boundary),
+    def _check(self) -> Iterator[Event]:
+        yield from self._monitor.check(
+            self.step, self.prediction_network(), self._sampler.examples, self.prediction_state
         )
 
-    def _weights(self, targets: Tensor, boundary: Tensor) -> Tensor:
-        """Class weight plus boundary term of each pixel."""
-        if not self.config.loss.boundary.class_balance:
-            return boundary + 1
-        counts = torch.from_numpy(self._sampler.counts).to(self.device, torch.float32)
-        share = counts.sum() / (counts.clamp(min=1) * (counts > 0).sum())
-        return boundary + share[targets.clamp(min=0)]
+    def _end(self, reason: StopReason) -> Iterator[Event]:
+        """Tell how good it is now; training that stopped improving ends with its best state."""
+        yield from self._monitor.take_news()
+        if self.states and self.states[-1].step != self.step:
+            yield from self._check()
+        best = self._monitor.states.best
+        if reason == "converged" and best is not None and best != self.step:
+            yield from self.go_back(best)
+        yield Finished(reason, self.step, self._budget.elapsed)
 
 
-def _crop(tensor: Tensor, margin: Sequence[int]) -> Tensor:
-    """Without `margin` pixels at each side of the spatial axes."""
-    return tensor[(slice(None), *(slice(m, n - m) for m, n in zip(margin, tensor.shape[1:], strict=True)))]
+class _Outputs(nn.Module):
+    """The outputs of a network as a list, as one call: what several processes share gradients of."""
 
+    def __init__(self, network: nn.Module, *, deep: bool) -> None:
+        super().__init__()
+        self.network = network
+        self._deep = deep and hasattr(network, "forward_deep")
 
-def _smaller(plan: PatchPlan, error: torch.OutOfMemoryError) -> PatchPlan:
-    """The next smaller plan."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    smaller = plan.smaller()
-    if smaller is None:
-        raise TrainingError(
-            "choose a narrower or less deep network, or the CPU: memory is too small for one patch"
-        ) from error
-    return smaller
+    def forward(self, images: Tensor) -> list[Tensor]:
+        network: Any = self.network
+        return list(network.forward_deep(images)) if self._deep else [network(images)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from napari_unet.config import ModelConfig, TrainConfig
 from napari_unet.networks.geometry import Geometry, geometry
@@ -22,14 +22,17 @@ class PatchPlan:
     kept : tuple of int
         Part of a patch that is learnt from.
     batch : int
-        Patches per step.
+        Patches that go through the network at once.
     geometry : Geometry
         The network's.
+    accumulate : int
+        Batches whose gradients are added up to one step.
     """
 
     kept: tuple[int, ...]
     batch: int
     geometry: Geometry
+    accumulate: int = 1
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -37,15 +40,22 @@ class PatchPlan:
         return tuple(n + 2 * m for n, m in zip(self.kept, self.geometry.margin, strict=True))
 
     def smaller(self) -> PatchPlan | None:
-        """The next plan to try when memory runs out: half the batch, then half the patch, then none."""
+        """The next plan to try when memory runs out: half the batch, then half the patch, then none.
+
+        A smaller batch is made up for by accumulation, so that a step still sees as many patches.
+        """
         if self.batch > 1:
-            return PatchPlan(self.kept, self.batch // 2, self.geometry)
+            batch = self.batch // 2
+            return replace(self, batch=batch, accumulate=-(-self.accumulate * self.batch // batch))
         kept = tuple(_legal(n // 2, self.geometry, axis) for axis, n in enumerate(self.kept))
-        return PatchPlan(kept, 1, self.geometry) if math.prod(kept) < math.prod(self.kept) else None
+        return replace(self, kept=kept) if math.prod(kept) < math.prod(self.kept) else None
 
     def __str__(self) -> str:
         """For example ``8 patches of 128 x 128``."""
-        return f"{self.batch} {'patch' if self.batch == 1 else 'patches'} of {' x '.join(map(str, self.kept))} pixels"
+        patches = (
+            f"{self.batch} {'patch' if self.batch == 1 else 'patches'} of {' x '.join(map(str, self.kept))} pixels"
+        )
+        return patches if self.accumulate == 1 else f"{patches}, {self.accumulate} times for each step"
 
 
 def plan_patches(model: ModelConfig, config: TrainConfig, images: Sequence[Sequence[int]]) -> PatchPlan:
@@ -79,7 +89,7 @@ def plan_patches(model: ModelConfig, config: TrainConfig, images: Sequence[Seque
     else:
         wanted, batch = _volume(config.patch_size, model.spacing or (1.0,) * 3, largest), config.batch_size // VOLUME
     kept = tuple(_legal(min(a, b), grid, axis) for axis, (a, b) in enumerate(zip(wanted, largest, strict=True)))
-    return PatchPlan(kept, max(batch, 1), grid)
+    return PatchPlan(kept, max(batch, 1), grid, config.accumulate)
 
 
 def _volume(edge: int, spacing: Sequence[float], largest: Sequence[int]) -> list[int]:

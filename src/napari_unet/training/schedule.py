@@ -28,12 +28,18 @@ class Budget:
         Time in seconds; for tests.
     done : int
         Steps used.
+    before : float
+        Seconds used before a pause.
+    used : float
+        Seconds used up to the last step; what comes after it is a pause.
     """
 
     steps: int | None = None
     seconds: float | None = None
     clock: Callable[[], float] = time.monotonic
     done: int = 0
+    before: float = 0.0
+    used: float = 0.0
     _began: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -42,7 +48,16 @@ class Budget:
     @property
     def elapsed(self) -> float:
         """Seconds used."""
-        return self.clock() - self._began
+        return self.before + self.clock() - self._began
+
+    def step(self) -> None:
+        """One more step is done."""
+        self.done += 1
+        self.used = self.elapsed
+
+    def going_on(self, steps: int | None, seconds: float | None) -> Budget:
+        """The budget after a pause, of which some is used already."""
+        return Budget(steps, seconds, self.clock, self.done, self.used, self.used)
 
     @property
     def progress(self) -> float | None:
@@ -67,6 +82,8 @@ class Budget:
 def learning_rate(config: TrainConfig, done: int, progress: float | None) -> float:
     """Rate of the next step: a linear rise, then half a cosine over the budget (Loshchilov and Hutter 2017).
 
+    With another schedule than "cosine" it stays; what "plateau" takes off is known to `Watch`.
+
     Parameters
     ----------
     config : TrainConfig
@@ -83,5 +100,7 @@ def learning_rate(config: TrainConfig, done: int, progress: float | None) -> flo
     [0.01, 0.05, 0.1, 0.1]
     """
     rise = min(1.0, (done + 1) / config.warmup) if config.warmup else 1.0
-    fall = 1.0 if progress is None else FLOOR + (1 - FLOOR) * (1 + math.cos(math.pi * progress)) / 2
+    if progress is None or config.schedule != "cosine":
+        return config.learning_rate * rise
+    fall = FLOOR + (1 - FLOOR) * (1 + math.cos(math.pi * progress)) / 2
     return config.learning_rate * min(rise, fall)
