@@ -181,7 +181,10 @@ class BoundaryConfig(Config):
 
     w0: float = Field(10.0, ge=0, le=1000, description="Weight of a gap of zero width; 0 switches the term off.")
     sigma: float = Field(5.0, gt=0, le=200, description="Width of the gap the weight falls off at, pixels.")
-    class_balance: bool = Field(True, description="Rare classes weigh as much as frequent ones.")
+    class_balance: bool = Field(
+        True,
+        description="Rare classes weigh as much as frequent ones, unless everything is painted.",
+    )
 
 
 class LossConfig(Config):

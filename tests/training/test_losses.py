@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from napari_unet.config import LossConfig
-from napari_unet.training.losses import Loss, cross_entropy, dice
+from napari_unet.data.annotations import IGNORE
+from napari_unet.training.losses import Loss, class_weights, cross_entropy, dice
 
 
 def example(classes=3, shape=(9, 8), seed=0):
@@ -85,3 +86,13 @@ def test_parts_add_up():
 def test_wrong_shape_says_what_it_got():
     with pytest.raises(ValueError, match=r"\(1, 2, 4, 4\), not \(1, 4, 5\)"):
         cross_entropy(torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 5, dtype=torch.long))
+
+
+def test_sparse_strokes_are_balanced_and_complete_annotations_are_not():
+    targets = torch.full((2, 100, 100), IGNORE)
+    targets[0, 0, :4] = torch.tensor([0, 1, 0, 2])
+    targets[1] = 0
+    targets[1, :2] = 1
+    weights = class_weights(targets, torch.tensor([800, 100, 100, 0]))
+    torch.testing.assert_close(weights[0, 0, [0, 1, 3]], torch.tensor([10 / 24, 10 / 3, 10 / 3]), rtol=1e-3, atol=0)
+    assert (weights[1] == 1).all()

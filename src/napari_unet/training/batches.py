@@ -12,6 +12,7 @@ from torch import Tensor
 from napari_unet.config import ModelConfig, TrainConfig
 from napari_unet.data.augment import Augmenter
 from napari_unet.data.sampler import Sampler
+from napari_unet.training.losses import class_weights
 from napari_unet.training.patches import PatchPlan
 from napari_unet.training.start import memory_format
 
@@ -83,9 +84,7 @@ class Batches:
         """Class weight plus boundary term of each pixel."""
         if not self._config.loss.boundary.class_balance:
             return boundary + 1
-        counts = torch.from_numpy(self._sampler.counts).to(self._device, torch.float32)
-        share = counts.sum() / (counts.clamp(min=1) * (counts > 0).sum())
-        return boundary + share[targets.clamp(min=0)]
+        return boundary + class_weights(targets, torch.from_numpy(self._sampler.counts))
 
 
 def _crop(tensor: Tensor, margin: Sequence[int]) -> Tensor:
