@@ -158,5 +158,5 @@ def test_a_network_of_the_family_gives_objects():
     config = ModelConfig(width=2, depth=1)
     source = ImageSource(blobs((33, 20)), "YX", 2)
     whole = Predictor(build_network(config).eval(), config, device="cpu")
-    tiled = Predictor(whole._solver.network, config, device="cpu", tile=16)
+    tiled = Predictor(whole._network, config, device="cpu", tile=16)
     np.testing.assert_array_equal(tiled.predict(source, output="instances"), whole.predict(source, output="instances"))

@@ -98,14 +98,14 @@ def _field(graph: Graph, axis: int, position: int) -> tuple[int, int]:
         if index not in needs:
             continue
         node = graph.nodes[index]
-        low, high = _reads(node, axis, *needs[index])
+        low, high = reads(node, axis, *needs[index])
         for source in node.inputs[: 1 if node.op == "gate" else None]:
             known = needs.get(source, (low, high))
             needs[source] = (min(low, known[0]), max(high, known[1]))
     return needs[0]
 
 
-def _reads(node: Node, axis: int, low: int, high: int) -> tuple[int, int]:
+def reads(node: Node, axis: int, low: int, high: int) -> tuple[int, int]:
     """Pixels of the layer's input that its pixels ``low..high`` are made from."""
     if node.op == "conv":
         return low - node.pad[axis], high - node.pad[axis] + node.kernel[axis] - 1

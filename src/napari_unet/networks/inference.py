@@ -41,14 +41,27 @@ def inference_form(network: nn.Module) -> nn.Module:
     """
     if not isinstance(network, Network):
         return _frozen(deepcopy(network), 2)
-    pairs = _fusible(network.graph)
-    dropouts = {i for i, node in enumerate(network.graph.nodes) if node.op == "dropout"}
-    graph = select(network.graph, network.graph.outputs[:1], frozenset(pairs) | dropouts)
-    convolutions = {network.graph.nodes[i].name: network.graph.nodes[norm].name for norm, i in pairs.items()}
-    graph.nodes = [replace(node, bias=True) if node.name in convolutions else node for node in graph.nodes]
-    fused = Network(graph)
-    fused.load_state_dict(_fused_state(network, convolutions, fused.state_dict().keys()))
-    return _frozen(fused.to(next(network.parameters()).device), graph.ndim)
+    graph, convolutions = fused_graph(network.graph)
+    form = Network(graph)
+    form.load_state_dict(fused_state(network, convolutions, form.state_dict().keys()))
+    return _frozen(form.to(next(network.parameters()).device), graph.ndim)
+
+
+def fused_graph(graph: Graph) -> tuple[Graph, dict[str, str]]:
+    """The layers of a graph that its main output needs, without dropout and without the batch norms to be fused.
+
+    Returns
+    -------
+    graph : Graph
+    convolutions : dict
+        The convolutions that took a batch norm in, each with the name of that norm.
+    """
+    pairs = _fusible(graph)
+    dropouts = {i for i, node in enumerate(graph.nodes) if node.op == "dropout"}
+    part = select(graph, graph.outputs[:1], frozenset(pairs) | dropouts)
+    convolutions = {graph.nodes[i].name: graph.nodes[norm].name for norm, i in pairs.items()}
+    part.nodes = [replace(node, bias=True) if node.name in convolutions else node for node in part.nodes]
+    return part, convolutions
 
 
 def prune(network: nn.Module, output: int) -> Network:
@@ -89,8 +102,8 @@ def _fusible(graph: Graph) -> dict[int, int]:
     return {norm: source for norm, source in found.items() if graph.nodes[source].op == "conv"}
 
 
-def _fused_state(network: Network, convolutions: Mapping[str, str], names: Iterable[str]) -> dict[str, Tensor]:
-    """Weights of the fused network, which has the parameters `names`."""
+def fused_state(network: Network, convolutions: Mapping[str, str], names: Iterable[str]) -> dict[str, Tensor]:
+    """Weights of a network after fusing, those of the parameters `names` only."""
     whole = network.state_dict()
     state = {name: whole[name] for name in names if name in whole}
     for name in convolutions.keys() & {name.rpartition(".")[0] for name in names}:

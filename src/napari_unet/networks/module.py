@@ -85,7 +85,7 @@ class Network(nn.Module):
             for i in move.forget:
                 del values[i]
             layer = self._layers[move.index]
-            values[move.index] = _apply(node, inputs, move.alone) if layer is None else layer(inputs[0])
+            values[move.index] = apply(node, inputs, move.alone) if layer is None else layer(inputs[0])
         return [values[i] for i in wanted]
 
 
@@ -121,7 +121,7 @@ def hold_frozen(network: nn.Module) -> None:
             layer.eval()
 
 
-def _apply(node: Node, inputs: list[Tensor], alone: bool) -> Tensor:
+def apply(node: Node, inputs: list[Tensor], alone: bool) -> Tensor:
     """Run a layer that has no module of its own."""
     x = inputs[0]
     if node.op == "relu":

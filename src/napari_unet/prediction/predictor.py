@@ -25,7 +25,7 @@ from napari_unet.prediction.budget import choose_batch, choose_plan, free_memory
 from napari_unet.prediction.instances import connected
 from napari_unet.prediction.outputs import smallest_type, to_interior, to_labels, to_probabilities, to_whole
 from napari_unet.prediction.reader import Batch, Place, TileReader, inner
-from napari_unet.prediction.solver import Solver
+from napari_unet.prediction.solver import Form, Solver, form_of
 from napari_unet.prediction.tiling import TilePlan, plan_tiles
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ class _Work:
     reader: TileReader
     plan: TilePlan
     leads: tuple[tuple[int, ...], ...]
+    form: Form
     should_stop: Callable[[], bool]
 
     @property
@@ -64,8 +65,8 @@ class Predictor:
     Parameters
     ----------
     network : torch.nn.Module
-        Made by ``build_network(model)``; it is moved to the device, and used as it is at each call, so that it may
-        learn in between.
+        Made by ``build_network(model)``; it is moved to the device, and each prediction uses it as it is when it
+        begins, so that it may learn meanwhile.
     model : ModelConfig
         What the network is.
     device : str
@@ -97,7 +98,8 @@ class Predictor:
         self.model = model
         self.geometry = geometry(model)
         moved = network.to(self.device, memory_format=_FORMAT[model.ndim])  # type: ignore[call-overload]
-        self._solver = Solver(moved, self.geometry, self.device)
+        self._network = moved
+        self._solver = Solver(self.geometry, self.device)
         self._tile = tile
         self._memory_given = memory
         if self.device.type == "cpu":
@@ -154,6 +156,7 @@ class Predictor:
             TileReader(source, normalizer or fit_normalizer(source, self.model.normalization)),
             self._plan(source, box, centre),
             tuple(source.planes() if leads is None else leads),
+            form_of(self._network, self.geometry),
             should_stop,
         )
         return self._objects(work) if output == "instances" else self._classes(work, output)
@@ -235,7 +238,7 @@ class Predictor:
     def _solved(self, work: _Work, batch: Batch, output: Output) -> Iterator[tuple[Index, npt.NDArray[Any]]]:
         """Place and result of each tile of a batch, up to a stop."""
         convert = (_CONVERT_BOUNDARY if self.model.has_boundary else _CONVERT)[output]
-        found = self._solver.solve(work.reader, batch, convert)
+        found = self._solver.solve(work.form, work.reader, batch, convert)
         for (lead, tile), data in zip(batch.places, found, strict=True):
             if work.should_stop():
                 return

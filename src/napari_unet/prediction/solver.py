@@ -14,10 +14,14 @@ from torch import Tensor, nn
 
 from napari_unet.errors import PredictionError
 from napari_unet.networks.geometry import Geometry
+from napari_unet.networks.module import Network
+from napari_unet.networks.snapshot import Snapshot
 from napari_unet.prediction.reader import Batch, TileReader, inner
 from napari_unet.prediction.tiling import Tile, plan_tiles
 
 Convert = Callable[[Tensor], npt.NDArray[Any]]
+#: Input ``(N, C, *spatial)`` and the wanted part of the output to the logits of that part.
+Form = Callable[[Tensor, tuple[slice, ...]], Tensor]
 #: An edge that is not halved any more.
 SMALLEST = 16
 _FORMAT = {4: torch.channels_last, 5: torch.channels_last_3d}
@@ -28,73 +32,104 @@ class Solver:
 
     Parameters
     ----------
-    network : torch.nn.Module
-        Already on `device`.
     geometry : Geometry
         Of the network.
     device : torch.device
         Where it computes.
     """
 
-    def __init__(self, network: nn.Module, geometry: Geometry, device: torch.device) -> None:
-        self.network = network
+    def __init__(self, geometry: Geometry, device: torch.device) -> None:
         self.geometry = geometry
         self.device = device
         self._too_many = inf
 
-    def solve(self, reader: TileReader, batch: Batch, convert: Convert) -> list[npt.NDArray[Any]]:
+    def solve(self, form: Form, reader: TileReader, batch: Batch, convert: Convert) -> list[npt.NDArray[Any]]:
         """What `convert` makes of the logits ``(K, *tile)`` of each tile of a batch.
+
+        Parameters
+        ----------
+        form : callable
+            The network, see `form_of`.
+        reader : TileReader
+            Reads what has to be cut smaller.
+        batch : Batch
+            Tiles of one size.
+        convert : callable
+            Logits to a result.
 
         Raises
         ------
         PredictionError
             When a single small tile does not fit in memory.
         """
-        found = self._attempt(batch, convert) if batch.pixels.size < self._too_many else None
+        found = self._attempt(form, batch, convert) if batch.pixels.size < self._too_many else None
         if found is not None:
             return found
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        return [self._one(reader, batch, i, convert) for i in range(len(batch.places))]
+        return [self._one(form, reader, batch, i, convert) for i in range(len(batch.places))]
 
-    def _attempt(self, batch: Batch, convert: Convert) -> list[npt.NDArray[Any]] | None:
+    def _attempt(self, form: Form, batch: Batch, convert: Convert) -> list[npt.NDArray[Any]] | None:
         """All tiles at once; None when they do not fit in memory."""
         try:
-            logits = self._forward(batch.pixels)
-            cropped = [y[(slice(None), *tile.crop)] for y, (_, tile) in zip(logits, batch.places, strict=True)]
-            return [convert(y) for y in cropped]
+            return [convert(logits) for logits in self._forward(form, batch)]
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             _raise_unless_memory(error)
         self._too_many = batch.pixels.size
         return None
 
-    def _forward(self, pixels: npt.NDArray[np.float32]) -> Tensor:
-        with torch.inference_mode(), evaluating(self.network):
-            x = torch.from_numpy(pixels).to(self.device)
-            logits: Tensor = self.network(x.contiguous(memory_format=_FORMAT[x.ndim]))
-            return logits
+    def _forward(self, form: Form, batch: Batch) -> Iterator[Tensor]:
+        """Logits of each tile; the network is asked for what all tiles need."""
+        crops = [tile.crop for _, tile in batch.places]
+        keep = tuple(
+            slice(min(p.start for p in parts), max(p.stop for p in parts)) for parts in zip(*crops, strict=True)
+        )
+        with torch.inference_mode():
+            x = torch.from_numpy(batch.pixels).to(self.device)
+            logits = form(x.contiguous(memory_format=_FORMAT[x.ndim]), keep)
+            for y, crop in zip(logits, crops, strict=True):
+                yield y[(slice(None), *inner(crop, [part.start for part in keep]))]
 
-    def _one(self, reader: TileReader, batch: Batch, i: int, convert: Convert) -> npt.NDArray[Any]:
+    def _one(self, form: Form, reader: TileReader, batch: Batch, i: int, convert: Convert) -> npt.NDArray[Any]:
         """One tile of a batch by itself, or in pieces where it was alone already."""
         lead, tile = batch.places[i]
         if len(batch.places) > 1:
-            return self.solve(reader, Batch([(lead, tile)], batch.pixels[i : i + 1]), convert)[0]
-        return self._in_pieces(reader, lead, tile, convert)
+            return self.solve(form, reader, Batch([(lead, tile)], batch.pixels[i : i + 1]), convert)[0]
+        return self._in_pieces(form, reader, lead, tile, convert)
 
-    def _in_pieces(self, reader: TileReader, lead: tuple[int, ...], tile: Tile, convert: Convert) -> npt.NDArray[Any]:
+    def _in_pieces(
+        self, form: Form, reader: TileReader, lead: tuple[int, ...], tile: Tile, convert: Convert
+    ) -> npt.NDArray[Any]:
         """A tile from tiles of half its edge."""
         edge = max(tile.shape) // 2
         if edge < SMALLEST:
             raise PredictionError("free some memory or take a smaller network: not even a small tile fits in memory")
         whole: npt.NDArray[Any] | None = None
         for piece in plan_tiles(reader.source.spatial, edge, self.geometry, box=tile.write):
-            data = self.solve(reader, reader([(lead, piece)]), convert)[0]
+            data = self.solve(form, reader, reader([(lead, piece)]), convert)[0]
             if whole is None:
                 whole = np.empty(data.shape[: data.ndim - len(tile.shape)] + tile.shape, data.dtype)
             where: tuple[Any, ...] = (..., *inner(piece.write, [part.start for part in tile.write]))
             whole[where] = data
         assert whole is not None  # a tile is never empty
         return whole
+
+
+def form_of(network: nn.Module, geometry: Geometry) -> Form:
+    """A network as it is now, in the form that costs least.
+
+    One of the family is fused and computes no more than each part of its output needs. What looks at whole images, or
+    is not made by `build_network`, is used as it is.
+    """
+    if isinstance(network, Network) and geometry.exact:
+        return Snapshot(network)
+
+    def whole(x: Tensor, keep: tuple[slice, ...]) -> Tensor:
+        with evaluating(network):
+            logits: Tensor = network(x)
+        return logits[(slice(None), slice(None), *keep)]
+
+    return whole
 
 
 @contextmanager
