@@ -192,11 +192,47 @@ class LossConfig(Config):
 
     cross_entropy: float = Field(1.0, ge=0, le=100, description="Weight of the cross-entropy.")
     dice: float = Field(1.0, ge=0, le=100, description="Weight of the Dice loss.")
+    focal: float = Field(
+        0.0, ge=0, le=100, description="Weight of the focal loss: hard pixels count more.", json_schema_extra=ADVANCED
+    )
+    focal_gamma: float = Field(
+        2.0, ge=0, le=10, description="How little the focal loss counts easy pixels.", json_schema_extra=ADVANCED
+    )
+    tversky: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="Weight of the Tversky loss: Dice with a choice between missed and false pixels.",
+        json_schema_extra=ADVANCED,
+    )
+    tversky_alpha: float = Field(
+        0.3, ge=0, le=1, description="What a false pixel costs the Tversky index.", json_schema_extra=ADVANCED
+    )
+    tversky_beta: float = Field(
+        0.7, ge=0, le=1, description="What a missed pixel costs the Tversky index.", json_schema_extra=ADVANCED
+    )
+    tversky_gamma: float = Field(
+        1.0,
+        ge=1,
+        le=3,
+        description="Above 1 classes with a low Tversky index count more (focal Tversky).",
+        json_schema_extra=ADVANCED,
+    )
+    weighted_overlap: bool = Field(
+        False, description="Dice and Tversky count pixels by their weights too.", json_schema_extra=ADVANCED
+    )
+    deep_decay: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Weight of each intermediate output, parts of that of the output before it.",
+        json_schema_extra=ADVANCED,
+    )
     boundary: BoundaryConfig = Field(BoundaryConfig(), description="Boundary weights of the cross-entropy.")
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if self.cross_entropy == 0 and self.dice == 0:
+        if self.cross_entropy == self.dice == self.focal == self.tversky == 0:
             raise ValueError("give at least one part of the loss a weight above 0")
         return self
 

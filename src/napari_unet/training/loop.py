@@ -392,7 +392,7 @@ class Trainer:
         return self._descent
 
     def _mean_loss(self, outputs: Sequence[Tensor], batch: Batch) -> Tensor:
-        return torch.stack([self._loss(logits, batch.targets, batch.weights) for logits in outputs]).mean()
+        return self._loss.deep(outputs, batch.targets, batch.weights)
 
     def _trial_loss(self, network: nn.Module) -> Tensor:
         """Loss of a copy of the network on a real batch, for the test of precisions."""
