@@ -177,13 +177,33 @@ class AugmentConfig(Config):
 
 
 class BoundaryConfig(Config):
-    """The boundary weights of Ronneberger et al. 2015: w0 exp(-(d1+d2)^2 / 2 sigma^2)."""
+    """The boundary weights of Ronneberger et al. 2015, w0 exp(-(d1+d2)^2 / 2 sigma^2), or those of Falk et al. 2019.
 
+    Falk's are ``BoundaryConfig(method="falk", w0=50, sigma=6)``: objects weigh 1, and background far_weight, rising to 1
+    next to objects and further in gaps.
+    """
+
+    method: Literal["ronneberger", "falk"] = Field(
+        "ronneberger",
+        description="Weights of 2015, or of 2019, where background far from objects counts little.",
+        json_schema_extra=ADVANCED,
+    )
     w0: float = Field(10.0, ge=0, le=1000, description="Weight of a gap of zero width; 0 switches the term off.")
     sigma: float = Field(5.0, gt=0, le=200, description="Width of the gap the weight falls off at, pixels.")
     class_balance: bool = Field(
         True,
-        description="Rare classes weigh as much as frequent ones, unless everything is painted.",
+        description="Rare classes weigh as much as frequent ones, unless everything is painted (2015 only).",
+    )
+    far_weight: float = Field(
+        0.1, ge=0, le=1, description="Weight of background far from objects (2019 only).", json_schema_extra=ADVANCED
+    )
+    fade: float = Field(
+        10.0,
+        gt=0,
+        le=200,
+        description="Distance over which the weight of background falls, pixels (2019 only).",
+        json_schema_extra=ADVANCED,
+    )
     )
 
 

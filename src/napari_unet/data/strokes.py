@@ -22,7 +22,7 @@ from napari_unet.data.annotations import (
     targets_of,
 )
 from napari_unet.data.source import SPATIAL, ImageSource
-from napari_unet.data.weightmap import boundary_term, reach
+from napari_unet.data.weightmap import boundary_term, falk_term, reach
 from napari_unet.errors import AnnotationError
 
 Box = tuple[tuple[int, int], ...]
@@ -265,7 +265,11 @@ class Annotation:
 
     def _reach(self) -> int:
         """How many blocks away an object still matters."""
-        return int(-(-reach(self._boundary.w0, self._boundary.sigma, NEGLIGIBLE) // self.edge))
+        config = self._boundary
+        far = reach(config.w0, config.sigma, NEGLIGIBLE)
+        if config.method == "falk":
+            far = max(far, reach(1 - config.far_weight, config.fade, NEGLIGIBLE))
+        return int(-(-far // self.edge))
 
     def _forget_boundary(self, keys: Iterable[Key]) -> None:
         for key in keys:
@@ -292,13 +296,27 @@ class Annotation:
         boxes = [self.box(place) for place in places]
         start = [min(box[axis].start for box in boxes) for axis in range(self.source.ndim)]
         stop = [max(box[axis].stop for box in boxes) for axis in range(self.source.ndim)]
-        objects = objects_of(self._gather("values", lead, start, stop), self.model.task)
-        if self.model.task == "instances":
-            objects[self._gather("targets", lead, start, stop) < 1] = 0
-        term = boundary_term(objects, self._boundary.w0, self._boundary.sigma, self._steps(), NEGLIGIBLE)
+        targets = self._gather("targets", lead, start, stop)
+        values = self._gather("values", lead, start, stop)
+        values[targets < 1] = 0
+        term = self._term(values)
         for place, box in zip(places, boxes, strict=True):
             local = tuple(slice(s.start - a, s.stop - a) for s, a in zip(box, start, strict=True))
             self.blocks[lead, place].boundary = np.array(term[local])
+
+    def _term(self, values: Array) -> npt.NDArray[np.float32]:
+        """Boundary term of stroke values; Falk's is a sum over the classes, and is of background alone."""
+        config, task = self._boundary, self.model.task
+        if config.method == "ronneberger":
+            return boundary_term(objects_of(values, task), config.w0, config.sigma, self._steps(), NEGLIGIBLE)
+        term = np.zeros(values.shape, np.float32)
+        classes = [np.where(values == value, value, 0) for value in np.unique(values[values > 1])]
+        for one in classes if task == "semantic" else [values]:
+            objects = objects_of(one, task)
+            settings = config.w0, config.sigma, self._steps(), config.far_weight, config.fade, NEGLIGIBLE
+            term += falk_term(objects, *settings)
+        term[values > 1] = 0
+        return term
 
     def _steps(self) -> tuple[float, ...] | None:
         """Pixel size in units of the finest axis."""

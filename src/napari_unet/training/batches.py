@@ -12,9 +12,9 @@ from torch import Tensor
 from napari_unet.config import ModelConfig, TrainConfig
 from napari_unet.data.augment import Augmenter
 from napari_unet.data.sampler import Sampler
-from napari_unet.training.losses import class_weights
 from napari_unet.training.patches import PatchPlan
 from napari_unet.training.start import memory_format
+from napari_unet.training.weights import pixel_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +77,8 @@ class Batches:
         return Batch(
             images.contiguous(memory_format=memory_format(self._model.ndim)),
             targets,
-            self._weights(targets, boundary),
+            pixel_weights(targets, boundary, torch.from_numpy(self._sampler.counts), self._config.loss.boundary),
         )
-
-    def _weights(self, targets: Tensor, boundary: Tensor) -> Tensor:
-        """Class weight plus boundary term of each pixel."""
-        if not self._config.loss.boundary.class_balance:
-            return boundary + 1
-        return boundary + class_weights(targets, torch.from_numpy(self._sampler.counts))
 
 
 def _crop(tensor: Tensor, margin: Sequence[int]) -> Tensor:
