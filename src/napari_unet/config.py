@@ -179,8 +179,8 @@ class AugmentConfig(Config):
 class BoundaryConfig(Config):
     """The boundary weights of Ronneberger et al. 2015, w0 exp(-(d1+d2)^2 / 2 sigma^2), or those of Falk et al. 2019.
 
-    Falk's are ``BoundaryConfig(method="falk", w0=50, sigma=6)``: objects weigh 1, and background far_weight, rising to 1
-    next to objects and further in gaps.
+    Falk's are ``BoundaryConfig(method="falk", w0=50, sigma=6)``: objects weigh 1, and background far_weight, rising to
+    1 next to objects and further in gaps.
     """
 
     method: Literal["ronneberger", "falk"] = Field(

@@ -9,7 +9,7 @@ from napari_unet.config import BoundaryConfig, ModelConfig
 from napari_unet.data.annotations import check_annotated, import_mask, objects_of, rims, targets_of
 from napari_unet.data.source import ImageSource
 from napari_unet.data.strokes import NEGLIGIBLE, Annotation
-from napari_unet.data.weightmap import boundary_term
+from napari_unet.data.weightmap import boundary_term, falk_weight_map
 from napari_unet.errors import AnnotationError, ConfigError
 
 CELLS = ModelConfig(task="instances")
@@ -273,6 +273,29 @@ def test_boundary_equals_the_whole_map(sigma, model):
     inside = strokes > 0
     np.testing.assert_allclose(a.boundary(*whole(a))[inside], expected[inside], atol=1e-5)
     assert expected[inside].max() > 1
+
+
+@pytest.mark.parametrize("model", [CELLS, RIMS])
+def test_falks_boundary_equals_the_whole_map(model):
+    shape = (100, 220)
+    a, strokes = annotation(shape, model=model, method="falk", w0=50, sigma=6), np.ones(shape, np.uint8)
+    rng = np.random.default_rng(0)
+    for value, (y, x) in enumerate(rng.integers(0, [90, 210], (9, 2)), start=2):
+        strokes[y : y + 9, x : x + 7] = value
+    a.update(strokes)
+    objects = np.where(a.targets(*whole(a)) >= 1, strokes, 0)
+    expected = np.where(objects > 0, 0, falk_weight_map(objects) - np.float32(0.1))
+    np.testing.assert_allclose(a.boundary(*whole(a)), expected, atol=2 * NEGLIGIBLE)
+
+
+def test_falks_weights_are_a_sum_over_classes():
+    a = annotation((5, 40), model=ModelConfig(classes=("background", "a", "b")), method="falk", w0=50, sigma=6)
+    strokes = np.ones((5, 40), np.uint8)
+    strokes[:, :10], strokes[:, 30:] = 2, 3
+    a.update(strokes)
+    expected = sum(falk_weight_map(np.where(strokes == value, 1, 0)) - 0.1 for value in (2, 3))
+    np.testing.assert_allclose(a.boundary(*whole(a))[:, 10:30], expected[:, 10:30], atol=2 * NEGLIGIBLE)
+    assert not a.boundary(*whole(a))[:, :10].any()
 
 
 def test_boundary_settings_can_change():

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from napari_unet.data.weightmap import boundary_term, reach, two_distances, weight_map
+from napari_unet.data import weightmap
+from napari_unet.data.weightmap import boundary_term, falk_weight_map, reach, two_distances, weight_map
 
 
 def brute_force(labels, w0, sigma, spacing=None):
@@ -47,6 +48,30 @@ def test_spacing_in_3d():
     np.testing.assert_allclose(
         weight_map(labels, 10, 3, spacing, class_balance=False), 1 + brute_force(labels, 10, 3, spacing), atol=1e-5
     )
+
+
+@pytest.mark.parametrize("sigma", [5.0, 40.0])  # 40: squares beyond 16 bits
+@pytest.mark.parametrize("batch", [1, 5000, 10**6])
+def test_objects_of_every_size_together(batch, sigma, monkeypatch):
+    monkeypatch.setattr(weightmap, "BATCH", batch)
+    labels = ndimage.label(ndimage.gaussian_filter(np.random.default_rng(3).random((150, 210)), 3) > 0.51)[0]
+    labels[60:64, :], labels[100:140, 100:190] = 900, 901
+    assert len(np.unique(labels)) > 15
+    np.testing.assert_allclose(
+        weight_map(labels, 10, sigma, class_balance=False), 1 + brute_force(labels, 10, sigma), atol=1e-5
+    )
+
+
+@settings(max_examples=30, deadline=None)
+@given(small)
+def test_falks_weights_equal_the_formula(labels):
+    ids = [i for i in np.unique(labels) if i != 0]
+    maps = np.full((max(len(ids), 2), *labels.shape), np.inf)
+    for place, i in zip(maps, ids, strict=False):
+        place[:] = ndimage.distance_transform_edt(labels != i)
+    first, second = np.sort(maps, axis=0)[:2]
+    background = 0.1 + 50 * np.exp(-((first + second) ** 2) / 72) + 0.9 * np.exp(-(first**2) / 200)
+    np.testing.assert_allclose(falk_weight_map(labels), np.where(labels > 0, 1, background), rtol=1e-5, atol=1e-5)
 
 
 def test_far_objects_and_large_sparse_values():

@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -139,15 +140,44 @@ def test_global_random_state_is_left_alone():
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_unannotated_pixels_have_no_influence_on_the_weights():
+OVERLAP = {"cross_entropy": 0, "dice": 0}
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        {},
+        {**OVERLAP, "cross_entropy": 1},
+        {**OVERLAP, "dice": 1, "weighted_overlap": True},
+        {**OVERLAP, "focal": 1},
+        {**OVERLAP, "tversky": 1, "tversky_gamma": 1.3, "weighted_overlap": True},
+        {"boundary": BoundaryConfig(method="falk", w0=50, sigma=6)},
+    ],
+)
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"ignore_value": 255},
+        {"classes": ("cell",), "ignore_value": 255},
+        {"task": "instances", "ignore_value": 255},
+        {"task": "instances", "instance_target": "boundary", "ignore_value": 255},
+    ],
+)
+def test_unannotated_pixels_have_no_influence_on_the_weights(model, loss):
+    image, _, strokes = scene((40, 44))
+    if model.get("task") == "instances":
+        strokes[10:20, 10:20], strokes[10:20, 20:30] = 7, 9
     states = []
-    for rubbish in (0, 1):
-        trainer = trainer_of()
+    for rubbish in (0, math.nan):
+        trainer = Trainer(ModelConfig(width=2, depth=1, **model), settings(steps=2, loss=LossConfig(**loss)))
+        trainer.set_image("a", image, "YX")
+        changed = np.where((strokes == 0) & (np.random.default_rng(1).random(strokes.shape) < 0.5), 255, strokes)
+        trainer.set_strokes("a", strokes if rubbish == 0 else changed)
         read = trainer._sampler.read
 
         def spoiled(spots, starts, shape, read=read, rubbish=rubbish):
             batch = read(spots, starts, shape)
-            batch.boundary[batch.targets < 0] += 99 * rubbish
+            batch.boundary[batch.targets < 0] = rubbish
             return batch
 
         trainer._sampler.read = spoiled
@@ -292,7 +322,7 @@ def test_a_loss_that_is_not_finite_ends_training_and_spares_the_weights():
     events = trainer.run()
     next(events), next(events)
     state = trainer.prediction_state()
-    trainer._loss = lambda *args: trainer._forward(torch.zeros(2, 1, 8, 8))[0].sum() * float("nan")
+    trainer._mean_loss = lambda outputs, batch: outputs[0].sum() * float("nan")
     with pytest.raises(TrainingError, match="learning rate"):
         next(events)
     assert equal(state, trainer.prediction_state())
