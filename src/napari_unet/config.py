@@ -204,7 +204,6 @@ class BoundaryConfig(Config):
         description="Distance over which the weight of background falls, pixels (2019 only).",
         json_schema_extra=ADVANCED,
     )
-    )
 
 
 class LossConfig(Config):

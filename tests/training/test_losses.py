@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from napari_unet.config import BoundaryConfig, LossConfig
+from napari_unet.config import LossConfig
 from napari_unet.errors import ConfigError
-from napari_unet.training.losses import Loss, cross_entropy, dice, focal, patch_losses, pixel_weights, tversky
+from napari_unet.training.losses import Loss, cross_entropy, dice, focal, patch_losses, tversky
 
 #: Every part by itself, and some of them together.
 CONFIGS = [
@@ -219,18 +219,3 @@ def test_patch_losses_are_those_of_each_patch_alone():
     torch.testing.assert_close(found[0], cross_entropy(logits[:1], targets[:1]).detach())
     assert torch.isnan(found[1])
     assert not found.requires_grad
-
-
-def test_class_weights_come_from_annotated_pixels_only():
-    targets, boundary = torch.tensor([[0, 1, -1, 2]]), torch.tensor([[0.0, 0.5, 0.0, 0.0]])
-    weights = pixel_weights(targets, boundary, torch.tensor([90.0, 10.0, 0.0]), BoundaryConfig())
-    torch.testing.assert_close(weights[0, :2], torch.tensor([50 / 90, 5.5]))
-    assert torch.equal(
-        pixel_weights(targets, boundary, torch.ones(3), BoundaryConfig(class_balance=False)), boundary + 1
-    )
-
-
-def test_falks_weights_of_objects_and_far_background():
-    targets = torch.tensor([[0, 1, 2]])
-    weights = pixel_weights(targets, torch.zeros(1, 3), torch.ones(3), BoundaryConfig(method="falk"))
-    torch.testing.assert_close(weights, torch.tensor([[0.1, 1.0, 1.0]]))
