@@ -20,6 +20,14 @@ def larger(any_config) -> ModelConfig:
 
 
 def test_flops_are_what_torch_counts(larger):
+    _check_flops(larger)
+
+
+def test_flops_of_encoders_are_what_torch_counts(encoded):
+    _check_flops(encoded)
+
+
+def _check_flops(larger):
     spatial = _spatial(larger)
     network, image = build_network(larger), torch.rand(2, 1, *spatial)
     with FlopCounterMode(display=False) as forward, torch.no_grad():
@@ -31,6 +39,14 @@ def test_flops_are_what_torch_counts(larger):
 
 
 def test_memory_is_what_torch_allocates(larger):
+    _check_memory(larger)
+
+
+def test_memory_of_encoders_is_what_torch_allocates(encoded):
+    _check_memory(encoded)
+
+
+def _check_memory(larger):
     spatial = _spatial(larger)
     layout = torch.channels_last if larger.ndim == 2 else torch.channels_last_3d
     network = build_network(larger).to(memory_format=layout).eval()

@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from napari_unet.config import ModelConfig
+from napari_unet.networks.encoders import averages
 from napari_unet.networks.export import METADATA, export_onnx
 
 onnx = pytest.importorskip("onnx")
@@ -31,15 +33,31 @@ CASES = {
 @pytest.mark.parametrize(("settings", "shapes"), CASES.values(), ids=CASES.keys())
 def test_onnxruntime_gives_the_same_at_any_size_and_the_file_holds_the_config(settings, shapes, make, tmp_path):
     config = ModelConfig(**SMALL | settings)
-    network = make(config)
     path = tmp_path / "network.onnx"
-    export_onnx(network, config, path)
-    session = onnxruntime.InferenceSession(path)
-    for batch, *spatial in shapes:
-        image = torch.randn(batch, 1, *spatial)
-        (found,) = session.run(None, {"image": image.numpy()})
-        with torch.no_grad():
-            np.testing.assert_allclose(found, network(image).numpy(), atol=1e-4)
+    _check(config, make(config), path, shapes)
     metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     assert ModelConfig(**json.loads(metadata[METADATA])) == config
     assert [entry.name for entry in tmp_path.iterdir()] == ["network.onnx"]
+
+
+def test_encoders_give_the_same_at_any_size(encoded, make, tmp_path):
+    _check(encoded, make(encoded), tmp_path / "network.onnx", [(1, 33, 70), (2, 64, 96), (1, 200, 1)])
+
+
+def test_pooling_for_export_is_adaptive_pooling():
+    image = torch.rand(2, 3, 13, 7)
+    for cells in (1, 2, 3, 6):
+        rows, columns = (averages(cells, size, image) for size in image.shape[2:])
+        expected = functional.adaptive_avg_pool2d(image, cells)
+        torch.testing.assert_close(rows @ image @ columns.T, expected)
+
+
+def _check(config, network, path, shapes):
+    """Export, and compare with torch at sizes that the export did not see."""
+    export_onnx(network, config, path)
+    session = onnxruntime.InferenceSession(path)
+    for batch, *spatial in shapes:
+        image = torch.randn(batch, config.in_channels, *spatial)
+        (found,) = session.run(None, {"image": image.numpy()})
+        with torch.no_grad():
+            np.testing.assert_allclose(found, network(image).numpy(), atol=1e-4)

@@ -42,6 +42,6 @@ def build_network(config: ModelConfig, *, pretrained: bool = True) -> nn.Module:
     """
     if config.encoder:
         check(config)
-        return encoder_network(config if pretrained else config.model_copy(update={"encoder_weights": None}))
+        return encoder_network(config, pretrained=pretrained)
     graph = plan(config)
     return DeepNetwork(graph) if config.deep_supervision else Network(graph)

@@ -11,6 +11,7 @@ from torch import nn
 
 from napari_unet.config import ModelConfig
 from napari_unet.errors import MissingDependencyError
+from napari_unet.networks.encoders import EncoderNetwork, exportable
 from napari_unet.networks.geometry import geometry
 from napari_unet.networks.inference import inference_form
 
@@ -39,6 +40,8 @@ def export_onnx(network: nn.Module, config: ModelConfig, path: str | Path) -> No
         Without the packages of the extra ``onnx``.
     """
     form = inference_form(network).cpu()
+    if isinstance(form, EncoderNetwork):
+        form = exportable(form)
     size = torch.export.Dim.DYNAMIC
     dynamic = {0: size} | dict.fromkeys(range(2, config.ndim + 2), size)
     try:
