@@ -342,3 +342,6 @@ class PredictConfig(Config):
         description="Pixel size of the image along ZYX or YX; read from the file if unset.",
         json_schema_extra=ADVANCED,
     )
+    memory: float | None = Field(
+        None, ge=0.5, le=65536, description="Memory to work in, GB; by default 2, and of a GPU half of what is free."
+    )

@@ -242,6 +242,55 @@ class Finished(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeProgress(Event):
+    """How far the segmentation of a large image is.
+
+    Attributes
+    ----------
+    stage : {"predict", "join", "pyramid"}
+        What is going on: the network, the joining of objects, the coarser levels.
+    done, total : int
+        Write units of this stage that are finished, and all of them.
+    fraction : float
+        Part of the stage that is done, 0 to 1, with the unit in hand.
+    seconds : float
+        Time since this run began the stage.
+    remaining : float or None
+        Seconds that the rest of the stage will take at the pace of this run; None until that is known.
+    """
+
+    stage: Literal["predict", "join", "pyramid"]
+    done: int
+    total: int
+    fraction: float
+    seconds: float
+    remaining: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeDone(Event):
+    """The segmentation of a large image is complete, or was stopped and can be resumed.
+
+    Attributes
+    ----------
+    path : str
+        The store.
+    complete : bool
+        Whether all of it is done.
+    done, total : int
+        Predicted write units, and all of them.
+    objects : int or None
+        Number of objects, when they were asked for and are complete.
+    """
+
+    path: str
+    complete: bool
+    done: int
+    total: int
+    objects: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TileDone(Event):
     """One tile of a prediction is ready.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from napari_unet.cli.doctor import loses_references
 from napari_unet.cli.main import COMMANDS, main
@@ -91,6 +92,27 @@ def test_an_image_of_another_pixel_size_is_rescaled_when_asked(folder: Path, cap
     assert "pixel size of the image" in sentence(capsys, predict)
     assert main([*predict, "--spacing", "0.5,0.5"]) == 0
     assert tifffile.imread(folder / "r.tif").shape == (64, 80)
+
+
+def test_a_store_is_written_and_resumed(model: Path, folder: Path, capsys):
+    line = ["predict", "--model", "m.unet", "image.tif", "labels.ome.zarr"]
+    assert main([*line, "--memory", "2", "--output", "instances"]) == 0
+    assert "objects" in capsys.readouterr().err
+    assert "--overwrite or --resume" in sentence(capsys, line)
+    assert "settings" in sentence(capsys, [*line, "--resume"])
+    assert main([*line, "--resume", "--output", "instances"]) == 0
+    assert main([*line, "--overwrite"]) == 0
+    assert main(["predict", "--model", "m.unet", "image.tif", "labels.tif"]) == 0
+    found = zarr.open_group(folder / "labels.ome.zarr", mode="r")["0"][:]
+    np.testing.assert_array_equal(found, tifffile.imread(folder / "labels.tif"))
+    assert main(["evaluate", "labels.ome.zarr", "mask.tif"]) == 0
+
+
+def test_a_result_that_fits_in_no_memory_asks_for_a_store(model: Path, folder: Path, capsys):
+    zarr.create_array(folder / "huge.zarr", shape=(100_000, 100_000), chunks=(512, 512), dtype="u1")
+    message = sentence(capsys, ["predict", "--model", "m.unet", "huge.zarr", "x.tif"])
+    assert ".ome.zarr" in message
+    assert not (folder / "x.tif").exists()
 
 
 def test_several_images_go_into_a_folder(model: Path, folder: Path):

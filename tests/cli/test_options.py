@@ -36,6 +36,7 @@ def test_without_options_the_defaults_hold(config):
             encoder="resnet50",
         ),
         PredictConfig(output="instances", tile=64, background_zero=True),
+        PredictConfig(channels=("DAPI", "2"), rescale=True, spacing=(2.0, 0.5, 0.5), memory=1.5),
     ],
 )
 def test_a_config_survives_its_command_line(config):

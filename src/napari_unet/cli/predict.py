@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +17,25 @@ if TYPE_CHECKING:
     from napari_unet.io.images import LoadedImage
     from napari_unet.session.model import Model
 
+ZARR = ".zarr"
+#: Results of more than so many GB go to a store, unless more memory is given.
+MEMORY = 8.0
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options of this command."""
     parser.add_argument("images", nargs="+", type=Path, metavar="IN", help="Images: TIFF, PNG, JPEG, NPY, Zarr.")
-    parser.add_argument("out", type=Path, metavar="OUT", help="TIFF file to write; a folder for several images.")
+    parser.add_argument(
+        "out",
+        type=Path,
+        metavar="OUT",
+        help="TIFF file to write, or OME-Zarr (.zarr) for what fits in no memory; a folder for several images.",
+    )
     parser.add_argument("--model", type=Path, required=True, metavar="FILE", help="Model file.")
     parser.add_argument("--axes", help="Axes of the images, for example TZCYX; read from the files if not given.")
-    parser.add_argument("--overwrite", action="store_true", help="Replace existing results.")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--overwrite", action="store_true", help="Replace existing results.")
+    existing.add_argument("--resume", action="store_true", help="Go on with a Zarr result that was not finished.")
     add_config(parser, PredictConfig)
 
 
@@ -34,20 +46,22 @@ def run(options: argparse.Namespace) -> int:
     model = Model.load(options.model)
     config = read_config(options, PredictConfig)
     for path, target in _targets(options):
-        _segment(model, config, path, target, options)
+        segment = _segment_volume if target.suffix == ZARR else _segment
+        segment(model, config, path, target, options)
         say(f"Saved {target}")
     return 0
 
 
 def _targets(options: argparse.Namespace) -> list[tuple[Path, Path]]:
     """Where each result goes; a clash or an existing file is refused before any work is done."""
-    into_folder = len(options.images) > 1 or options.out.is_dir()
+    into_folder = len(options.images) > 1 or (options.out.is_dir() and options.out.suffix != ZARR)
     pairs = [(path, options.out / f"{path.stem}.tif" if into_folder else options.out) for path in options.images]
     if len({target for _, target in pairs}) < len(pairs):
         raise ConfigError("segment images of the same name one folder at a time: their results would overwrite")
     for path, target in pairs:
-        if target.exists() and not options.overwrite:
-            raise ConfigError(f"choose another name or add --overwrite: {target} exists")
+        if target.exists() and not options.overwrite and not (options.resume and target.suffix == ZARR):
+            more = " or --resume" if target.suffix == ZARR else ""
+            raise ConfigError(f"choose another name or add --overwrite{more}: {target} exists")
         if target.resolve() == path.resolve():
             raise ConfigError(f"choose another name: {target} is the image itself")
     if into_folder:
@@ -59,11 +73,42 @@ def _segment(model: Model, config: PredictConfig, path: Path, target: Path, opti
     from napari_unet.io.images import read_image, write_labels
 
     image = read_image(path)
+    _check_memory(model, config, image, options.axes or image.axes)
     result = _predict(model, config, image, options.axes or image.axes)
     axes = (options.axes or image.axes).replace("S", "").replace("C", "")
     if config.output == "probabilities":
         axes = "C" + axes
     write_labels(target, result, axes, image.spacing, overwrite=options.overwrite)
+
+
+def _segment_volume(model: Model, config: PredictConfig, path: Path, target: Path, options: argparse.Namespace) -> None:
+    """Into a store that can be resumed."""
+    progress = Progress()
+    with stop_on_interrupt() as should_stop:
+        done = model.predict_to(
+            target,
+            path,
+            options.axes,
+            config=config,
+            resume=options.resume and target.exists(),
+            overwrite=options.overwrite,
+            should_stop=should_stop,
+            report=progress.show,
+        )
+    if not done.complete:
+        raise ImageError(f"interrupted: go on with --resume, {done.done} of {done.total} parts of {target} are done")
+
+
+def _check_memory(model: Model, config: PredictConfig, image: LoadedImage, axes: str) -> None:
+    """Refuse what would fill the memory, before anything is computed."""
+    planes = 4 * len(model.config.outputs) if config.output == "probabilities" else 4
+    letters = axes.upper().replace("S", "C")
+    size = prod(n for axis, n in zip(letters, image.array.shape, strict=False) if axis != "C") * planes / 2**30
+    memory = config.memory or MEMORY
+    if size > memory:
+        raise ImageError(
+            f"give OUT a name that ends in .ome.zarr: the result takes {size:.1f} GB, the memory is {memory:g} GB"
+        )
 
 
 def _predict(model: Model, config: PredictConfig, image: LoadedImage, axes: str) -> Any:

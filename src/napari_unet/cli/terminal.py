@@ -18,6 +18,8 @@ from napari_unet.events import (
     Step,
     TileDone,
     Validated,
+    VolumeDone,
+    VolumeProgress,
     Warned,
     WentBack,
 )
@@ -57,6 +59,10 @@ class Progress:
             self.line(f"Back from step {event.before} to step {event.step}, the best one.")
         elif isinstance(event, CheckpointSaved):
             self._update(f"step {event.step} is safe in {event.path}", last=False)
+        elif isinstance(event, VolumeProgress):
+            self._update(_volume_line(event), last=event.done == event.total)
+        elif isinstance(event, VolumeDone) and event.objects is not None:
+            self.line(f"{event.objects:,} objects")
         elif isinstance(event, Finished):
             self.line(f"Training ended after {event.step} steps and {event.seconds:.0f} s ({event.reason}).")
 
@@ -89,6 +95,18 @@ def _validated(event: Validated) -> str:
 
 def _interval(score: Score) -> str:
     return f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
+
+
+def _volume_line(event: VolumeProgress) -> str:
+    """How far a large image is, and how long the rest takes."""
+    left = "" if event.remaining is None else f", {_duration(event.remaining)} left"
+    return f"{event.stage}: part {event.done} of {event.total}, {100 * event.fraction:.1f} %{left}"
+
+
+def _duration(seconds: float) -> str:
+    """Hours and minutes, or minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
 
 
 @contextmanager

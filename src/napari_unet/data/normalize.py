@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ LIMITS = (-8.0, 32.0)
 #: Edge of the blocks a large image is sampled in, along Z, Y and X: whole blocks suit chunked files.
 SAMPLE_BLOCK = (8, 128, 128)
 SEED = 0
+#: Pixels that an image is known by.
+FINGERPRINT_SAMPLES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,22 @@ def fit_normalizer(source: ImageSource, config: NormalizationConfig | None = Non
     ranges = [_range(row[mask], config) for row, mask in zip(samples, finite, strict=True)]
     lows, highs = zip(*ranges, strict=True)
     return Normalizer(tuple(lows), tuple(highs), int(finite.size - finite.sum()))
+
+
+def fingerprint(source: ImageSource) -> str:
+    """A hash by which an image is known again: its type, its axes, and a sample of its pixels.
+
+    Examples
+    --------
+    >>> source = ImageSource(np.zeros((8, 8)), "YX", ndim=2)
+    >>> fingerprint(source) == fingerprint(ImageSource(np.ones((8, 8)), "YX", ndim=2))
+    False
+    """
+    shape = tuple(int(size) for size in source.array.shape)
+    digest = sha256(repr((source.axes, shape, np.dtype(source.array.dtype).str, source.chosen)).encode())
+    for block in _sample(source, FINGERPRINT_SAMPLES):
+        digest.update(np.ascontiguousarray(block).tobytes())
+    return digest.hexdigest()
 
 
 def _sample(source: ImageSource, limit: int) -> Iterator[npt.NDArray[Any]]:

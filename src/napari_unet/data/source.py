@@ -72,6 +72,8 @@ class ImageSource:
         Sizes of the spatial axes, and of the leading axes in array order.
     channels : int
         Number of channels that are read, 1 without a channel axis.
+    spatial_axes, lead_axes : str
+        Their letters.
     label_axes : str
         Axes of a label image of this image: all but the channels.
     label_shape : tuple of int
@@ -90,9 +92,9 @@ class ImageSource:
         self.array = array
         self.axes = axes
         self.ndim = ndim
-        self._spatial_axes = SPATIAL[ndim]
+        self.spatial_axes = SPATIAL[ndim]
         sizes = dict(zip(axes, array.shape, strict=True))
-        self.spatial = tuple(int(sizes[axis]) for axis in self._spatial_axes)
+        self.spatial = tuple(int(sizes[axis]) for axis in self.spatial_axes)
         there = int(sizes.get("C", 1))
         if chosen is not None and not all(0 <= number < there for number in chosen):
             raise ImageError(
@@ -102,8 +104,8 @@ class ImageSource:
         self.channels = there if self.chosen is None else len(self.chosen)
         self.label_axes = axes.replace("C", "")
         self.label_shape = tuple(int(sizes[axis]) for axis in self.label_axes)
-        self._lead_axes = "".join(axis for axis in self.label_axes if axis not in self._spatial_axes)
-        self.lead = tuple(int(sizes[axis]) for axis in self._lead_axes)
+        self.lead_axes = "".join(axis for axis in self.label_axes if axis not in self.spatial_axes)
+        self.lead = tuple(int(sizes[axis]) for axis in self.lead_axes)
 
     def planes(self) -> Iterator[tuple[int, ...]]:
         """All positions along the leading axes, the last fastest."""
@@ -111,18 +113,18 @@ class ImageSource:
 
     def label_index(self, lead: Sequence[int], box: Sequence[slice]) -> Index:
         """Index of a spatial `box` at position `lead` in an array of shape `label_shape`."""
-        place: dict[str, int | slice] = dict(zip(self._lead_axes, lead, strict=True))
-        place |= dict(zip(self._spatial_axes, box, strict=True))
+        place: dict[str, int | slice] = dict(zip(self.lead_axes, lead, strict=True))
+        place |= dict(zip(self.spatial_axes, box, strict=True))
         return tuple(place[axis] for axis in self.label_axes)
 
     def read(self, lead: Sequence[int], box: Sequence[slice]) -> npt.NDArray[np.generic]:
         """Pixels of a spatial `box` at position `lead`, shape ``(C, *box)``, in the image's own type."""
-        place: dict[str, int | slice] = dict(zip(self._lead_axes, lead, strict=True))
-        place |= dict(zip(self._spatial_axes, box, strict=True))
+        place: dict[str, int | slice] = dict(zip(self.lead_axes, lead, strict=True))
+        place |= dict(zip(self.spatial_axes, box, strict=True))
         first = min(self.chosen or (0,))
         place["C"] = slice(first, max(self.chosen) + 1) if self.chosen else slice(None)
         block = np.asarray(self.array[tuple(place[axis] for axis in self.axes)])
-        kept = [axis for axis in self.axes if axis not in self._lead_axes]
+        kept = [axis for axis in self.axes if axis not in self.lead_axes]
         block = np.moveaxis(block, kept.index("C"), 0) if "C" in kept else block[np.newaxis]
         return block if self.chosen is None else block[[number - first for number in self.chosen]]
 

@@ -142,17 +142,21 @@ def predictor_for(
 
     Parameters
     ----------
-    network, model, memory
+    network, model
         As for `Predictor`.
     config : PredictConfig
-        Device and tile; with ``rescale``, images are brought to the model's pixel size.
+        Device, tile and memory; with ``rescale``, images are brought to the model's pixel size.
     spacing : sequence of float, optional
         Pixel size of the image, where the config does not give it.
+    memory : int, optional
+        Bytes to work in, instead of those of the config.
     """
+    if memory is None and config.memory is not None:
+        memory = int(config.memory * 2**30)
+    options: dict[str, Any] = {"device": config.device, "tile": config.tile, "memory": memory}
     if not config.rescale:
-        return Predictor(network, model, device=config.device, tile=config.tile, memory=memory)
-    size = config.spacing or spacing
-    return RescalingPredictor(network, model, device=config.device, tile=config.tile, memory=memory, spacing=size)
+        return Predictor(network, model, **options)
+    return RescalingPredictor(network, model, **options, spacing=config.spacing or spacing)
 
 
 class _Grid:

@@ -363,7 +363,13 @@ class SessionCore:
         return self._images[key]
 
     def _predictor(self, trainer: Trainer, config: PredictConfig) -> Predictor:
-        key = PredictConfig(tile=config.tile, rescale=config.rescale, spacing=config.spacing, device=self._device)
+        key = PredictConfig(
+            tile=config.tile,
+            rescale=config.rescale,
+            spacing=config.spacing,
+            memory=config.memory,
+            device=self._device,
+        )
         if key not in self._predictors:
             self._predictors[key] = predictor_for(trainer.prediction_network(), trainer.model, key)
         return self._predictors[key]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,16 +17,20 @@ from napari_unet.config import ModelConfig, Output, PredictConfig, TrainConfig
 from napari_unet.data.channels import finest, source_for
 from napari_unet.data.source import ArrayLike, ImageSource, guess_axes
 from napari_unet.errors import AnnotationError, ConfigError, ModelFileError
-from napari_unet.events import Event, Finished, Step, never
+from napari_unet.events import Event, Finished, Step, VolumeDone, Warned, never
+from napari_unet.io.images import read_image
 from napari_unet.io.model_file import ModelHeader, load_model, save_model
 from napari_unet.networks import build_network, estimate, geometry
 from napari_unet.networks.finetune import adapt as adapt_network
 from napari_unet.prediction.rescaling import predictor_for
+from napari_unet.session.volume import VolumeJob, segment_volume
 from napari_unet.training.loop import Trainer
 from napari_unet.training.start import seeded
 
 if TYPE_CHECKING:
     from napari_unet.session.commands import Box
+
+log = logging.getLogger(__name__)
 
 DEFAULT_SECONDS = 60.0
 
@@ -132,6 +138,82 @@ class Model:
         predictor = predictor_for(self.network, self.config, settings, spacing=spacing)
         result: npt.NDArray[Any] = predictor.predict(source, output=output)
         return result
+
+    def predict_to(
+        self,
+        target: str | os.PathLike[str],
+        image: ArrayLike | str | os.PathLike[str],
+        axes: str | None = None,
+        *,
+        config: PredictConfig | None = None,
+        names: Sequence[str] = (),
+        spacing: Sequence[float] | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        should_stop: Callable[[], bool] = never,
+        report: Callable[[Event], object] | None = None,
+    ) -> VolumeDone:
+        """Segment an image that need not fit in memory into an OME-Zarr store.
+
+        It can be stopped or killed at any moment: what is written can be read, and with `resume` it goes on where it
+        was.
+
+        Parameters
+        ----------
+        target : path-like
+            Folder to write, usually ``.ome.zarr``. Nothing is written outside it.
+        image : array-like or path-like
+            numpy, memmap, Zarr or dask array, or an image file; read piece by piece.
+        axes : str, optional
+            For example ``"TZCYX"``; by default those of the file, or guessed from the shape.
+        config : PredictConfig, optional
+            Output, channels, rescaling, and the memory to work in, 2 GB by default.
+        names, spacing : optional
+            Names of the channels and pixel size along ``ZYX`` or ``YX`` in micrometres; by default those of the file.
+        resume : bool
+            Go on with a store that was begun with the same model, image and settings.
+        overwrite : bool
+            Replace an existing store.
+        should_stop : callable
+            Polled before every tile; returning True ends the work, to be resumed later.
+        report : callable, optional
+            Told every event, for progress with the remaining time; by default warnings are logged.
+
+        Returns
+        -------
+        VolumeDone
+            Whether it is complete.
+
+        Raises
+        ------
+        ConfigError, ImageError, PredictionError
+            In one sentence.
+
+        Examples
+        --------
+        >>> import tempfile, zarr
+        >>> model = Model(build_network(ModelConfig(width=4, depth=2)), ModelConfig(width=4, depth=2))
+        >>> done = model.predict_to(tempfile.mkdtemp() + "/labels.ome.zarr", np.eye(70), "YX")
+        >>> zarr.open_group(done.path, mode="r")["0"].shape
+        (70, 70)
+        """
+        settings = config or PredictConfig()
+        if isinstance(image, (str, os.PathLike)):
+            file = read_image(image)
+            image, axes, names = file.array, axes or file.axes, names or file.channels
+            spacing = spacing or file.spacing
+        axes = axes or _axes_for(finest(image), self.config)
+        source = source_for(self.config, image, axes, names=names, wanted=settings.channels)
+        job = VolumeJob(self.network, self.config, source, Path(target), settings, tuple(spacing) if spacing else None)
+        done: VolumeDone | None = None
+        for event in segment_volume(job, resume=resume, overwrite=overwrite, should_stop=should_stop):
+            done = event if isinstance(event, VolumeDone) else None
+            if report is not None:
+                report(event)
+            elif isinstance(event, Warned):
+                log.warning(event.message)
+        assert done is not None  # it is always the last event
+        return done
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file; an interrupted or failed write leaves an older file as it was.
