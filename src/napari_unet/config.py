@@ -256,6 +256,18 @@ class LossConfig(Config):
         return self
 
 
+class PseudoConfig(Config):
+    """Learning from the network's own, filtered labels where nothing is annotated (Lee and Jeong 2020)."""
+
+    weight: float = Field(0.0, ge=0, le=100, description="Weight of the pseudo-labels' loss; 0 switches them off.")
+    threshold: float = Field(
+        0.8, ge=0.5, le=1, description="Pixels count from this probability on.", json_schema_extra=ADVANCED
+    )
+    warmup: int = Field(
+        200, ge=0, le=100_000, description="Steps over which the weight rises.", json_schema_extra=ADVANCED
+    )
+
+
 class TrainConfig(Config):
     """How a network learns: budget, patches, optimiser."""
 
@@ -319,6 +331,7 @@ class TrainConfig(Config):
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; by default all that are free.")
     augment: AugmentConfig = Field(AugmentConfig(), description="Augmentation.")
     loss: LossConfig = Field(LossConfig(), description="Loss.")
+    pseudo: PseudoConfig = Field(PseudoConfig(), description="Pseudo-labels.")
 
 
 class PredictConfig(Config):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from napari_unet.config import AugmentConfig, BoundaryConfig, LossConfig, ModelConfig, TrainConfig
+from napari_unet.config import AugmentConfig, BoundaryConfig, LossConfig, ModelConfig, PseudoConfig, TrainConfig
 from napari_unet.errors import AnnotationError, ConfigError, ImageError, TrainingError
 from napari_unet.events import Finished, Started, Step, Warned
 from napari_unet.training.loop import Trainer
@@ -184,6 +184,16 @@ def test_unannotated_pixels_have_no_influence_on_the_weights(model, loss):
         list(trainer.run())
         states.append(trainer.prediction_state())
     assert equal(*states)
+
+
+def test_pseudo_labels_change_the_weights_and_switched_off_change_nothing():
+    def trained(**pseudo):
+        trainer = trainer_of(config=settings(pseudo=PseudoConfig(**pseudo)))
+        list(trainer.run())
+        return trainer.prediction_state()
+
+    assert equal(trained(), trained(threshold=0.5, warmup=0))
+    assert not equal(trained(), trained(weight=1, threshold=0.5, warmup=0))
 
 
 # ---------------------------------------------------------------------- stop and go on

@@ -39,6 +39,7 @@ from napari_unet.training.monitor import Monitor
 from napari_unet.training.parallel import Team, local_device
 from napari_unet.training.patches import PatchPlan, plan_patches
 from napari_unet.training.precision import choose_dtype
+from napari_unet.training.pseudo import pseudo_loss
 from napari_unet.training.schedule import Budget, learning_rate
 from napari_unet.training.start import seeded, start_network
 
@@ -376,7 +377,12 @@ class Trainer:
             last = part == plan.accumulate - 1
             with self._dropout_seed(part), nullcontext() if last else self.team.alone(self._outputs):
                 with descent.autocast():
-                    loss = self._mean_loss(self._forward(batch.images), batch)
+                    outputs = self._forward(batch.images)
+                    loss = self._mean_loss(outputs, batch)
+                    if (pseudo := self.config.pseudo).weight > 0:
+                        teacher = self._average.network
+                        more = pseudo_loss(outputs[0], batch.images, batch.targets, teacher, pseudo, self.step)
+                        loss = loss + more
                 descent.backward(loss / plan.accumulate)
             total += float(loss.detach()) / plan.accumulate
         descent.step(total)
