@@ -174,6 +174,20 @@ class AugmentConfig(Config):
     contrast: float = Field(0.2, ge=0, lt=1, description="Largest relative change of contrast.")
     gamma: float = Field(0.2, ge=0, lt=1, description="Largest relative change of gamma.")
     noise: float = Field(0.03, ge=0, le=1, description="Largest standard deviation of added noise.")
+    blur: float = Field(
+        0.0,
+        ge=0,
+        le=20,
+        description="Largest standard deviation of a Gaussian blur, pixels.",
+        json_schema_extra=ADVANCED,
+    )
+    channel_drop: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="How often one channel of several is left out.",
+        json_schema_extra=ADVANCED,
+    )
 
 
 class BoundaryConfig(Config):

@@ -131,6 +131,33 @@ def test_intensity_changes_spare_the_labels_and_stay_bounded():
     assert float((out - images).abs().max()) < 0.6
 
 
+@pytest.mark.parametrize(("ndim", "spacing"), [(2, None), (2, (2.0, 1.0)), (3, (4.0, 1.0, 1.0))])
+def test_blur_is_gaussian_in_space(ndim, spacing):
+    images = torch.rand(3, 2, *(24,) * ndim)
+    augment = augmenter(ndim, spacing, blur=2.0)
+    changes = augment.draw(3, torch.Generator().manual_seed(0))
+    out, _, _ = augment.apply(
+        changes, images, torch.zeros(3, *(24,) * ndim), torch.zeros(3, *(24,) * ndim), (24,) * ndim
+    )
+    sizes = np.array(spacing or (1.0,) * ndim)
+    for image, found, sigma in zip(images.numpy(), out.numpy(), changes.blur.numpy(), strict=True):
+        expected = ndimage.gaussian_filter(image, (0, *(sigma / sizes)), mode="nearest", truncate=9)
+        np.testing.assert_allclose(found, expected, atol=4e-3)
+    assert changes.blur.min() != changes.blur.max()
+
+
+def test_one_channel_of_several_is_dropped():
+    images, targets = torch.rand(200, 3, 4, 4) + 0.1, torch.zeros(200, 4, 4)
+    out, _, _ = apply(augmenter(channel_drop=0.5), images, targets, (4, 4))
+    empty = (out == 0).all(dim=(2, 3))
+    assert set(empty.sum(1).tolist()) == {0, 1}
+    assert 0.35 < empty.any(1).float().mean() < 0.65
+    assert empty.any(0).all()
+    torch.testing.assert_close(out[~empty], images[~empty], atol=1e-5, rtol=1e-5)
+    single = images[:, :1]
+    assert (apply(augmenter(channel_drop=1.0), single, targets, (4, 4))[0] > 0).all()
+
+
 def test_same_parameters_same_result_bit_for_bit():
     augment = Augmenter(AugmentConfig(), 2)
     images, targets = torch.rand(4, 1, 40, 40), torch.zeros(4, 40, 40)

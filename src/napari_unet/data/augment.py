@@ -27,8 +27,10 @@ class Changes:
         ``(N, d, d)``: pixel offsets from the centre of the result to offsets in the patch that is read.
     nodes : Tensor
         ``(N, d, *grid)``: displacements at the nodes of the elastic grid, pixels.
-    brightness, contrast, gamma, noise : Tensor
-        ``(N,)``: added, factor, exponent, standard deviation.
+    brightness, contrast, gamma, noise, blur : Tensor
+        ``(N,)``: added, factor, exponent, standard deviation of the noise, of the blur.
+    dropped : Tensor
+        ``(N,)``: which channel is left out, parts of their number; negative for none.
     seed : int
         Seed of the noise.
     """
@@ -39,6 +41,8 @@ class Changes:
     contrast: Tensor
     gamma: Tensor
     noise: Tensor
+    blur: Tensor
+    dropped: Tensor
     seed: int
 
 
@@ -69,6 +73,7 @@ class Augmenter:
         self.ndim = ndim
         self.isotropic = ndim == 2 or (spacing is not None and len(set(spacing)) == 1)
         ratio = spacing[-2] / spacing[-1] if spacing is not None else 1.0
+        self._sizes = tuple(s / min(spacing) for s in spacing) if spacing is not None else (1.0,) * ndim
         self._steps = torch.tensor([1.0] * (ndim - 2) + [ratio, 1.0], dtype=torch.float64)
 
     def source_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
@@ -91,15 +96,16 @@ class Augmenter:
     def draw(self, count: int, generator: torch.Generator) -> Changes:
         """Parameters for `count` patches."""
         config = self.config
-        return Changes(
-            self._matrix(count, generator),
-            self._nodes(count, generator),
-            _between(count, -config.brightness, config.brightness, generator),
-            _between(count, 1 - config.contrast, 1 + config.contrast, generator),
-            _factor(count, 1 + config.gamma, generator),
-            _between(count, 0, config.noise, generator),
-            int(torch.randint(2**31, (1,), generator=generator)),
-        )
+        matrix, nodes = self._matrix(count, generator), self._nodes(count, generator)
+        brightness = _between(count, -config.brightness, config.brightness, generator)
+        contrast = _between(count, 1 - config.contrast, 1 + config.contrast, generator)
+        gamma = _factor(count, 1 + config.gamma, generator)
+        noise = _between(count, 0, config.noise, generator)
+        seed = int(torch.randint(2**31, (1,), generator=generator))
+        blur = _between(count, 0, config.blur, generator)
+        some = torch.rand(count, generator=generator) < config.channel_drop
+        dropped = torch.rand(count, generator=generator).where(some, -1.0)
+        return Changes(matrix, nodes, brightness, contrast, gamma, noise, blur, dropped, seed)
 
     def _matrix(self, count: int, generator: torch.Generator) -> Tensor:
         """Scale, shear, rotation and flip, in pixels of equal size, then back to the voxels."""
@@ -191,6 +197,8 @@ class Augmenter:
     def _intensity(self, changes: Changes, images: Tensor) -> Tensor:
         column = (-1,) + (1,) * (images.ndim - 1)
         config, device = self.config, images.device
+        if config.blur > 0:
+            images = self._blurred(images, changes.blur.to(device))
         if config.gamma > 0:
             exponent = changes.gamma.to(device).reshape(column)
             images = images.abs().clamp_(min=1e-6).pow_(exponent).copysign_(images)
@@ -202,7 +210,29 @@ class Augmenter:
             generator = torch.Generator(device).manual_seed(changes.seed)
             noise = torch.randn(images.shape, generator=generator, device=device)
             images = torch.addcmul(images, noise, changes.noise.to(device).reshape(column))
+        channels = images.shape[1]
+        if config.channel_drop > 0 and channels > 1:
+            left = torch.arange(channels, device=device) != (changes.dropped.to(device)[:, None] * channels).floor()
+            images = images * left.reshape(-1, channels, *column[2:])
         return images
+
+    def _blurred(self, images: Tensor, sigma: Tensor) -> Tensor:
+        """Gaussian blur, one pass along each axis; `sigma` in pixels of the finest axis, one for each patch."""
+        count, channels = images.shape[:2]
+        flat = images.reshape(1, count * channels, *images.shape[2:])
+        for axis, step in enumerate(self._sizes):
+            radius = math.ceil(3 * self.config.blur / step)
+            place = torch.arange(-radius, radius + 1, device=images.device) * step
+            kernel = torch.exp(-(place**2) / (2 * sigma[:, None] ** 2).clamp(min=1e-6))
+            kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(channels, 0)
+            pad = [0, 0] * self.ndim
+            pad[2 * (self.ndim - 1 - axis)] = pad[2 * (self.ndim - 1 - axis) + 1] = radius
+            shape = [1] * self.ndim
+            shape[axis] = 2 * radius + 1
+            weight = kernel.reshape(-1, 1, *shape)
+            conv = F.conv2d if self.ndim == 2 else F.conv3d
+            flat = conv(F.pad(flat, pad, mode="replicate"), weight, groups=count * channels)
+        return flat.reshape(images.shape)
 
 
 def _like(size: int, inner: int) -> int:

@@ -73,7 +73,7 @@ class Batches:
         if self._config.augment.enabled:
             changes = self._augmenter.draw(plan.batch, generator)
             images, targets, boundary = self._augmenter.apply(changes, images, targets, boundary, plan.shape)
-        targets, boundary = (_crop(tensor, plan.geometry.margin) for tensor in (targets.long(), boundary))
+        targets, boundary = (crop(tensor, plan.geometry.margin) for tensor in (targets.long(), boundary))
         return Batch(
             images.contiguous(memory_format=memory_format(self._model.ndim)),
             targets,
@@ -81,6 +81,6 @@ class Batches:
         )
 
 
-def _crop(tensor: Tensor, margin: Sequence[int]) -> Tensor:
+def crop(tensor: Tensor, margin: Sequence[int]) -> Tensor:
     """Without `margin` pixels at each side of the spatial axes."""
     return tensor[(slice(None), *(slice(m, n - m) for m, n in zip(margin, tensor.shape[1:], strict=True)))]

@@ -39,6 +39,7 @@ from napari_unet.training.monitor import Monitor
 from napari_unet.training.parallel import Team, local_device
 from napari_unet.training.patches import PatchPlan, plan_patches
 from napari_unet.training.precision import choose_dtype
+from napari_unet.training.preview import Preview, preview
 from napari_unet.training.pseudo import pseudo_loss
 from napari_unet.training.schedule import Budget, learning_rate
 from napari_unet.training.start import seeded, start_network
@@ -181,6 +182,28 @@ class Trainer:
     def prediction_state(self) -> dict[str, Tensor]:
         """Copies of the averaged weights and the buffers, on the CPU."""
         return {name: value.detach().cpu().clone() for name, value in self._average.network.state_dict().items()}
+
+    def preview(self, count: int = 6, seed: int = 0, config: TrainConfig | None = None) -> Preview:
+        """Augmented patches with their strokes, as a step would learn from them; nothing is learnt.
+
+        Parameters
+        ----------
+        count : int
+            Patches.
+        seed : int
+            Of all random choices.
+        config : TrainConfig, optional
+            Its patch size and augmentation; by default the one in force.
+
+        Raises
+        ------
+        AnnotationError
+            When there are no strokes yet.
+        """
+        config = config or self.config
+        check_annotated(self._counts())
+        batches = Batches(self._sampler, self.model, config, self.device)
+        return preview(batches, plan_patches(self.model, config, self._shapes()), count, seed)
 
     # ------------------------------------------------------------------ going back
 
