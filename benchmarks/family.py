@@ -1,109 +1,215 @@
-"""Every member of the family on the same real images, with the same number of steps.
+"""Every member of the family on the same real images, with the same budget.
 
-Nuclei (Data Science Bowl 2018, fluorescence) and membranes (ISBI 2012), every pixel annotated; each network is
-trained and judged in a process of its own, so that peak memory is its own::
+Nuclei (Data Science Bowl 2018, fluorescence) and membranes (ISBI 2012), every pixel annotated; all networks start from
+random weights. Each is trained and judged in a process of its own; peak memory is told beyond what the imports took.
+Times per megapixel are measured afterwards, one member at a time::
 
-    NAPARI_UNET_DATA=... python benchmarks/family.py --steps 300
+    NAPARI_UNET_DATA=... python benchmarks/family.py --steps 150 --seeds 0 1 2 --jobs 2
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import resource
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 import napari_unet as nu
 from datasets import Sample, choose, data_folder, dsb2018_fluorescence, read_sample
+from napari_unet.networks import estimate
 from report import machine, print_table, write_json
 
-MEMBERS: dict[str, dict[str, Any]] = {
+OWN: dict[str, dict[str, Any]] = {
     "unet": {},
-    "unet, linear": {"upsampling": "linear"},
-    "unet, residual": {"block": "residual"},
     "unet, valid": {"padding": "valid"},
-    "unetpp": {"architecture": "unetpp"},
-    "unetpp, deep": {"architecture": "unetpp", "deep_supervision": True},
+    "unetpp, deep supervision": {"architecture": "unetpp", "deep_supervision": True},
     "unet3plus": {"architecture": "unet3plus"},
-    "unet3plus, deep": {"architecture": "unet3plus", "deep_supervision": True},
+    "unet3plus, deep supervision": {"architecture": "unet3plus", "deep_supervision": True},
     "fcn8s": {"architecture": "fcn8s"},
     "fcn16s": {"architecture": "fcn16s"},
     "fcn32s": {"architecture": "fcn32s"},
 }
+VARIANTS: dict[str, dict[str, Any]] = {
+    "unet, linear": {"upsampling": "linear"},
+    "unet, residual": {"block": "residual"},
+    "unetpp": {"architecture": "unetpp"},
+}
+ENCODED = ("unet", "unetpp", "fpn", "linknet", "pspnet")
+DATA = {"dsb2018": "nuclei", "isbi2012": "membranes"}
+#: Edge of the image that times are taken with.
+EDGE = 1024
 
 
 def main() -> None:
-    """Measure every member on every data set; print one table for each."""
+    """Measure every member on every data set; print one table."""
     options = _options()
     if options.only:
-        print(json.dumps(_measure(options)))
+        print(json.dumps({"train": _train, "clock": _clock}[options.only](options)))
         return
+    members = options.members or [*OWN, *_encoded(options.encoder)]
     print(json.dumps(machine()))
-    results = {data: {member: _apart(data, member) for member in options.members} for data in options.data}
-    for data, runs in results.items():
-        print_table(
-            f"{data}: {options.steps} steps, width {options.width}, seed {options.seed}",
-            ["member", "IoU", "boundary F1", "s per step", "s per megapixel", "peak memory, MB"],
-            [[member, *run.values()] for member, run in runs.items()],
-        )
-    write_json(options.json, {"options": vars(options), "results": results})
+    runs = list(product(members, options.data, options.seeds))
+    with ThreadPoolExecutor(options.jobs) as pool:
+        found = dict(zip(runs, pool.map(lambda run: _apart("train", *run), runs), strict=True))
+    clocks = {member: _apart("clock", member, options.data[0], options.seeds[0])["megapixel"] for member in members}
+    budget = f"{options.steps} steps" if options.steps else f"{options.seconds:g} s"
+    print_table(
+        f"{budget}, width {options.width}, {options.train} images, mean ± standard deviation of seeds {options.seeds}",
+        _header(options.data),
+        [_row(member, options, found, clocks[member]) for member in members],
+    )
+    results = [{"member": m, "data": d, "seed": s, **scores} for (m, d, s), scores in found.items()]
+    write_json(options.json, {"options": vars(options), "results": results, "seconds per megapixel": clocks})
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=300, help="optimiser steps of each network")
-    parser.add_argument("--width", type=int, default=16, help="channels of the first level")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--data", nargs="+", choices=["dsb2018", "isbi2012"], default=["dsb2018", "isbi2012"])
-    parser.add_argument("--members", nargs="+", choices=list(MEMBERS), default=list(MEMBERS))
-    parser.add_argument("--only", action="store_true", help="one member on one data set, in this process")
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--steps", type=int, help="optimiser steps of each network; 150 if no budget is given")
+    budget.add_argument("--seconds", type=float, help="training time of each network instead")
+    parser.add_argument("--width", type=int, default=8, help="channels of the first level")
+    parser.add_argument("--train", type=int, default=10, help="images that are learnt from")
+    parser.add_argument("--test", type=int, default=20, help="images of nuclei to be judged on; membranes: all others")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--threads", type=int, default=1, help="of each network")
+    parser.add_argument("--jobs", type=int, default=1, help="networks that are trained at a time")
+    parser.add_argument("--encoder", default="resnet18", help="of the members with an encoder, where they install")
+    parser.add_argument("--data", nargs="+", choices=list(DATA), default=list(DATA))
+    parser.add_argument("--members", nargs="+", help=f"of {', '.join([*OWN, *VARIANTS, 'unet on resnet18'])}, ...")
     parser.add_argument("--json", help="write all numbers to this file")
-    return parser.parse_args()
+    parser.add_argument("--only", choices=["train", "clock"], help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.steps is None and options.seconds is None:
+        options.steps = 150
+    return options
 
 
-def _apart(data: str, member: str) -> dict[str, float]:
+def _encoded(encoder: str) -> list[str]:
+    """Members with an encoder, where the package that knows encoders is there."""
+    if importlib.util.find_spec("segmentation_models_pytorch") is None:
+        print("segmentation-models-pytorch is not installed: no member with an encoder", flush=True)
+        return []
+    return [f"{name} on {encoder}" for name in ENCODED]
+
+
+def _config(member: str, width: int) -> nu.ModelConfig:
+    """For example of ``fpn on resnet18``."""
+    name, _, encoder = member.partition(" on ")
+    if encoder:
+        _declare_operators()
+        return nu.ModelConfig(architecture=name, encoder=encoder)
+    return nu.ModelConfig(**{"width": width, **(OWN | VARIANTS)[member]})
+
+
+def _declare_operators() -> None:
+    """Let a torchvision that was built for another torch be imported; encoders do not use what is missing then."""
+    import torch
+
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        library = _declared.setdefault("torchvision", torch.library.Library("torchvision", "DEF"))
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+
+_declared: dict[str, Any] = {}
+
+
+def _apart(what: str, member: str, data: str, seed: int) -> dict[str, float]:
     """Measure in a process of its own."""
-    command = [sys.executable, *sys.argv, "--only", "--data", data, "--members", member]
+    command = [sys.executable, *sys.argv, "--only", what, "--members", member, "--data", data, "--seeds", str(seed)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, float] = json.loads(done.stdout)
-    print(data, member, found, flush=True)
+    print(what, member, data, seed, {key: round(value, 3) for key, value in found.items()}, flush=True)
     return found
 
 
-def _measure(options: argparse.Namespace) -> dict[str, float]:
+def _train(options: argparse.Namespace) -> dict[str, float]:
     """Train one member and judge it on images it has not seen."""
-    train, test = _images(options.data[0], options.seed)
-    config = nu.ModelConfig(**{"width": options.width, **MEMBERS[options.members[0]]})
-    training = nu.TrainConfig(seed=options.seed, threads=options.threads, batch_size=4, steps=options.steps)
+    (seed,), (member,) = options.seeds, options.members
+    train, test = _images(options.data[0], seed, options.train, options.test)
+    training = nu.TrainConfig(
+        seed=seed, threads=options.threads, steps=options.steps, seconds=options.seconds, holdout=0, device="cpu"
+    )
     strokes = [np.where(sample.labels > 0, 2, 1).astype(np.uint8) for sample in train]
+    config = _config(member, options.width)
+    before = _peak()
     start = time.perf_counter()
     model = nu.fit([sample.image for sample in train], strokes, model=config, training=training)
     trained = time.perf_counter()
-    found = [(model.predict(sample.image) >= 2).astype(np.uint8) for sample in test]
-    predicted = time.perf_counter()
+    found = [(model.predict(sample.image, device="cpu") >= 2).astype(np.uint8) for sample in test]
+    peak = _peak() - before
     scores = nu.score(found, [(sample.labels > 0).astype(np.uint8) for sample in test])
     return {
         "iou": scores["iou"],
         "boundary_f1": scores["boundary_f1"],
-        "step": (trained - start) / options.steps,
-        "megapixel": (predicted - trained) / (sum(sample.image.size for sample in test) / 1e6),
-        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+        "steps": model.step,
+        "step": (trained - start) / model.step,
+        "memory": peak,
+        "parameters": estimate(config, (256, 256)).parameters / 1e6,
     }
 
 
-def _images(data: str, seed: int) -> tuple[list[Sample], list[Sample]]:
+def _peak() -> float:
+    """Most memory of this process so far, MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def _clock(options: argparse.Namespace) -> dict[str, float]:
+    """Fastest of three predictions of one image; what was learnt does not matter."""
+    import torch
+
+    torch.set_num_threads(options.threads)
+    config = _config(options.members[0], options.width)
+    model = nu.Model(nu.build_network(config).eval(), config)
+    image = np.random.default_rng(0).random((EDGE, EDGE), dtype=np.float32)
+    times = []
+    for _ in range(4):
+        start = time.perf_counter()
+        model.predict(image, device="cpu")
+        times.append(time.perf_counter() - start)
+    return {"megapixel": min(times[1:]) / (EDGE**2 / 1e6)}
+
+
+def _images(data: str, seed: int, train: int, test: int) -> tuple[list[Sample], list[Sample]]:
     """Images to learn from, and others to be judged on."""
     if data == "dsb2018":
-        return choose(dsb2018_fluorescence(), seed, 10, 20)
+        return choose(dsb2018_fluorescence(), seed, train, test)
     folder = data_folder() / "isbi2012"
     slices = [read_sample(folder, path.stem) for path in sorted((folder / "images").glob("*.tif"))]
-    return slices[:10], slices[10:]
+    return slices[:train], slices[train:]
+
+
+def _header(data: Sequence[str]) -> list[str]:
+    scores = [f"{DATA[name]}: {score}" for name in data for score in ("IoU", "boundary F1")]
+    return ["member", "parameters, M", *scores, "s per step", "s per megapixel", "peak memory, MB"]
+
+
+def _row(member: str, options: argparse.Namespace, found: dict[Any, dict[str, float]], clock: float) -> list[str]:
+    """One line of the table."""
+
+    def values(key: str, data: Sequence[str] = options.data) -> list[float]:
+        return [found[member, name, seed][key] for name in data for seed in options.seeds]
+
+    scores = [_spread(values(key, [data])) for data in options.data for key in ("iou", "boundary_f1")]
+    parameters = f"{values('parameters')[0]:.2f}"
+    costs = [f"{np.median(values('step')):.2f}", f"{clock:.2f}", f"{max(values('memory')):.0f}"]
+    return [f"`{member}`", parameters, *scores, *costs]
+
+
+def _spread(values: Sequence[float]) -> str:
+    deviation = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{deviation}"
 
 
 if __name__ == "__main__":

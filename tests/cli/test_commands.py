@@ -11,7 +11,9 @@ import tifffile
 import zarr
 
 from napari_unet.cli.doctor import loses_references
+from napari_unet.cli.info import costs
 from napari_unet.cli.main import COMMANDS, main
+from napari_unet.config import ModelConfig
 from napari_unet.data.simulate import paint_strokes
 from napari_unet.data.synthetic import touching_cells
 
@@ -57,6 +59,22 @@ def test_train_predict_evaluate_info(model: Path, folder: Path, capsys):
     text = capsys.readouterr().out
     assert "2 = cell" in text
     assert "2 steps" in text
+    assert "GFLOP per megapixel" in text
+    assert main(["info", "m.unet", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["step"] == 2
+    assert told["costs"] == costs(ModelConfig(**told["model"]))
+
+
+def test_info_tells_the_costs_of_settings_alone(capsys):
+    assert main(["info", "--width", "64", "--padding", "valid", "--norm", "none"]) == 0
+    text = capsys.readouterr().out
+    assert "31.03 million parameters, 11" in text
+    assert "receptive field 215 x 215 pixels, stride 16 x 16; tiles equal the whole" in text
+    assert main(["info", "--ndim", "3", "--spacing", "4,1,1", "--depth", "3", "--norm", "instance", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["costs"]
+    assert (found["stride"], found["receptive_field"], found["exact_tiles"]) == ([2, 8, 8], None, False)
+    assert found["training_bytes"] > 0
 
 
 def test_other_tools_get_background_as_zero(model: Path, folder: Path):
@@ -152,6 +170,8 @@ def test_a_dense_mask_is_imported_by_choice(folder: Path, capsys):
         (["predict", "--model", "m.unet", "rgb.tif", "x.tif"], "channels"),
         (["evaluate", "image.tif", "rgb.tif"], "shape"),
         (["info", "nothing.unet"], "nothing.unet"),
+        (["info", "--width", "512", "--depth", "7"], "width or depth"),
+        (["info", "--spacing", "0,1"], "spacing"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(words, expected, model: Path, folder: Path, capsys):
