@@ -135,6 +135,7 @@ class Dock:
         self.tiles = 0  # of previews, so far
         _, self._widget = viewer.window.add_plugin_dock_widget("napari-unet")
         wait_until(lambda: self._widget.controller.state.ready, 60, "the session does not get ready")
+        self._widget.controller.set_live(False)  # painting must not start what is to be measured
         self._widget.annotate.new_strokes.click()
         self.strokes = self._widget.controller.link.strokes
         self.strokes.data[...] = strokes

@@ -85,7 +85,8 @@ def paint_both():
 
 @pytest.fixture
 def painted(controller, paint_both):
-    """The controller with strokes of both classes."""
+    """The controller with strokes of both classes, and nothing that starts by itself."""
+    controller.set_live(False)
     controller.new_strokes()
     paint_both(controller.link.strokes)
     controller.tick()

@@ -25,6 +25,7 @@ def trained(painted, session):
     """The controller with a model that has learnt something."""
     painted.train()
     answer(painted, session, Ready("cpu", "2"), Started("cpu", 1), step(), Finished("stopped", 1, 1.0))
+    answer(painted, session, *(PredictionDone(a.request, False, 1) for a in session.sent(do.PredictView)))
     session.commands.clear()
     return painted
 
@@ -248,14 +249,16 @@ def test_a_session_that_cannot_run_says_so_each_time(painted, session):
 
 
 def test_the_view_is_asked_for_while_learning(trained, session, clock):
+    trained.train()
     clock.now += 10
-    trained.tick()
+    answer(trained, session, Started("cpu", 1), step(2))
     (asked,) = session.sent(do.PredictView)
     assert asked.lead == ()
     assert asked.box == ((0, 40), (0, 60))
 
 
 def test_a_stale_view_is_dropped(trained, session, clock):
+    trained.link.view_changed.emit()
     clock.now += 10
     trained.tick()
     old = session.sent(do.PredictView)[-1].request
@@ -272,7 +275,7 @@ def test_a_stale_view_is_dropped(trained, session, clock):
 
 def test_the_prediction_lies_under_the_strokes_and_shows_no_background(trained, viewer):
     names = [layer.name for layer in viewer.layers]
-    assert names == ["image", "Prediction", "Strokes"]
+    assert names == ["image", "Probability", "Prediction", "Strokes"]
     colors = viewer.layers["Prediction"].colormap.color_dict
     assert colors[1][3] == 0
     assert colors[2][3] == 1
@@ -438,7 +441,7 @@ def test_close_undoes_everything(trained, session, viewer):
     trained.segment()
     trained.close()
     assert session.closed == 1
-    assert [layer.name for layer in viewer.layers] == ["image", "Prediction", "Strokes"]
+    assert [layer.name for layer in viewer.layers] == ["image", "Probability", "Prediction", "Strokes"]
     viewer.layers["Strokes"].paint((20, 20), 2)
     viewer.layers.remove("image")
     assert trained.link.image is None

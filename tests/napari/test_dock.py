@@ -156,17 +156,19 @@ def test_the_menu_offers_masks_by_their_meaning(dock, window):
     assert (dock.controller.link.strokes.data == 2).all()
 
 
-def test_a_live_tile_is_on_the_screen_as_after_a_refresh(make_napari_viewer, session):
+@pytest.mark.parametrize("mode", ["soft", "fill", "outline"])
+def test_a_live_tile_is_on_the_screen_as_after_a_refresh(make_napari_viewer, session, mode):
     viewer = make_napari_viewer(show=True)
     viewer.add_image(np.zeros((64, 64), np.float32))
     dock = UNetWidget(viewer, session)
     dock._timer.stop()
     train(dock, session)
     viewer.layers["Strokes"].visible = False
+    dock.controller.show_as(mode)
     index = (slice(10, 40), slice(20, 60))
-    dock.controller.link.write_tile(index, np.full((30, 40), 2, np.uint8))
+    dock.controller.link.display.write(index, np.full((30, 40), 2, np.uint8))
     partial = viewer.screenshot(flash=False)
-    dock.controller.link.refresh_prediction()
+    dock.controller.link.display.refresh()
     assert np.array_equal(partial, viewer.screenshot(flash=False))
     assert len(np.unique(partial.reshape(-1, 4), axis=0)) > 1
     dock.close_session()
@@ -208,7 +210,7 @@ def test_closing_the_dock_ends_the_session_and_keeps_the_layers(window, session)
     window.window.remove_dock_widget(holder)
     assert session.closed == 1
     assert not widget._timer.isActive()
-    assert [layer.name for layer in window.layers] == ["image", "Prediction", "Strokes"]
+    assert [layer.name for layer in window.layers] == ["image", "Probability", "Prediction", "Strokes"]
     widget.deleteLater()
 
 

@@ -10,7 +10,8 @@ READY = {"image": True, "strokes": True, "ready": True}
     [
         ({}, "Open an image"),
         ({"image": True}, "New strokes"),
-        (READY, "Paint a few strokes on cell (2) and on background (1), then press Train"),
+        (READY, "Paint a few strokes on cell (2) and on background (1); learning then starts by itself"),
+        ({**READY, "live": False}, "Paint a few strokes on cell (2) and on background (1), then press Train"),
         ({**READY, "painted": (0, 9)}, "background (1)"),
         ({**READY, "painted": (9, 0)}, "cell (2)"),
         ({**READY, "painted": (9, 9)}, "Press Train"),
@@ -20,6 +21,8 @@ READY = {"image": True, "strokes": True, "ready": True}
         ({**READY, "painted": (9, 9), "step": 5}, "Segment image"),
         ({"image": True, "step": 5}, "Segment image"),
         ({**READY, "painted": (9, 9), "step": 5, "segmenting": True}, "Cancel"),
+        ({**READY, "painted": (9, 9), "step": 5, "segmented": True}, "Save the model"),
+        ({**READY, "painted": (9, 9), "step": 5, "segmented": True, "saved": True}, "model is saved"),
     ],
 )
 def test_says_the_next_step(now, words):
@@ -40,6 +43,7 @@ def test_names_every_class_that_is_missing():
         ({**READY, "painted": (9, 9)}, "train"),
         ({"image": True, "step": 3}, "segment"),
         ({**READY, "painted": (9, 9), "step": 3, "segmented": True}, "save"),
+        ({**READY, "painted": (9, 9), "step": 3, "segmented": True, "saved": True}, "none"),
     ],
 )
 def test_points_at_the_button(now, button):

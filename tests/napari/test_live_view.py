@@ -35,5 +35,34 @@ def test_a_slow_answer_leaves_most_of_the_time_to_learning():
     assert live.due(25.1)
 
 
+def test_a_prediction_without_news_lengthens_the_pause_and_a_stroke_ends_it():
+    live = LiveView()
+    live.asked(10.0)
+    live.showed(0, 1000)
+    live.answered(10.0)
+    live.learnt(1)
+    assert not live.due(10.1 + PAUSE)
+    assert live.due(10.1 + 2 * PAUSE)
+    live.painted(3)
+    live.learnt(2)
+    assert not live.due(10.1)
+    live.learnt(3)
+    assert live.due(10.1)
+
+
+def test_the_surroundings_of_a_stroke_come_before_the_view():
+    live = LiveView()
+    live.painted(2)
+    live.learnt(2)
+    assert live.hurried
+    live.asked(10.0, part=True)
+    assert not live.due(10.1)
+    live.answered(10.1)
+    assert live.due(10.1)
+    live.asked(10.1)
+    live.answered(10.2)
+    assert not live.due(10.3)
+
+
 def test_nothing_changed_nothing_asked():
     assert not LiveView().due(1e9)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from psygnal import Signal
 
+from napari_unet._napari.autopilot import Autopilot
 from napari_unet._napari.board import Board
 from napari_unet._napari.guidance import Phase
 from napari_unet._napari.live_view import LiveView
@@ -31,6 +32,7 @@ class Answers:
     segmenting : Segmenting
     reviewing : Reviewing
     model : ModelInUse
+    autopilot : Autopilot
     clock : callable
         Seconds that only grow.
 
@@ -55,10 +57,12 @@ class Answers:
         segmenting: Segmenting,
         reviewing: Reviewing,
         model: ModelInUse,
+        autopilot: Autopilot,
         clock: Callable[[], float],
     ) -> None:
         self._board, self._link, self._live, self._clock = board, link, live, clock
         self._segmenting, self._reviewing, self._model = segmenting, reviewing, model
+        self._autopilot = autopilot
         self.opening = ""
         self.saving = False
         self.dead = ""
@@ -92,38 +96,42 @@ class Answers:
                 self._board.set(phase=Phase.TRAINING, ready=True)
             case Finished():
                 self._board.set(phase=Phase.IDLE, step=event.step)
-                self._live.learnt()
+                self._live.learnt(event.step)
+                self._autopilot.ended()
             case Saved():
                 self.saving = False
-                self._board.say(f"Saved to {event.path}")
+                self._board.set(saved=self._board.state.step)
+                self._board.say(f"Saved to {event.path}.")
             case Warned():
                 self._board.say(event.message)
 
     def _on_step(self, event: Step) -> None:
         phase = self._board.state.phase
         self._board.set(step=event.step, phase=Phase.TRAINING if phase is Phase.IDLE else phase)
-        self._live.learnt()
+        self._live.learnt(event.step)
         self.stepped.emit(event)
 
     def _on_tile(self, tile: Tile, purpose: str) -> None:
         if purpose == "image":
             self._segmenting.take(tile)
         elif tile.data is not None:
-            self._link.write_tile(tile.index, tile.data)
+            self._live.showed(self._link.display.write(tile.index, tile.data, tile.soft), tile.data.size)
 
     def _on_done(self, event: PredictionDone, purpose: str) -> None:
         if purpose == "view":
             self._live.answered(self._clock())
         elif purpose == "image":
             self._segmenting.finish(event.step)
+            self._live.moved(self._clock())
             self._board.say("The whole image is segmented.")
 
     def _on_model(self, event: ModelChanged) -> None:
         self._model.config = event.config
-        self._board.set(step=event.step)
+        self._board.set(step=event.step, saved=0)
         if not self.opening or event.path != self.opening:
             return
         self.opening = ""
+        self._board.set(saved=event.step)
         self.loaded.emit(event.config)
         self._live.moved(self._clock())
         self._board.say(f"Loaded {Path(event.path).name}.")
@@ -146,6 +154,7 @@ class Answers:
             self._reviewing.drop()
         elif not self.opening and not self.saving:
             self._board.set(phase=Phase.IDLE)
+            self._autopilot.ended()
         if not purpose:
             self.opening, self.saving = "", False
         self._board.complain(event.message)
@@ -157,4 +166,5 @@ class Answers:
         self.opening, self.saving = "", False
         self.dead = "" if event.restarted else event.message
         self._board.set(phase=Phase.IDLE, ready=False)
+        self._autopilot.ended()
         self._board.complain(event.message)

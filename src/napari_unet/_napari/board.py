@@ -25,6 +25,10 @@ class State:
         Where it computes.
     step : int
         Steps the model in use was trained.
+    saved : int
+        Steps it had when it was last written to a file, or read from one; 0 when it never was.
+    live : bool
+        Whether strokes start training by themselves.
     painted : tuple of int
         Painted pixels per class.
     progress : Progress or None
@@ -41,6 +45,8 @@ class State:
     ready: bool = False
     device: str = ""
     step: int = 0
+    saved: int = 0
+    live: bool = True
     painted: tuple[int, ...] = (0, 0)
     progress: Progress | None = None
     message: str = ""
@@ -115,6 +121,8 @@ class Board:
                 painted=facts.painted,
                 phase=now.phase,
                 step=now.step,
+                live=now.live,
+                saved=now.saved == now.step > 0,
             )
         )
         message = self._news if self._failed else " ".join(filter(None, (self._news, advice.words)))

@@ -5,27 +5,34 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import wraps
+from math import prod
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
 from psygnal import Signal
 
 from napari_unet._napari.answers import Answers
-from napari_unet._napari.axes import channels
+from napari_unet._napari.autopilot import Autopilot
+from napari_unet._napari.axes import channels, label_shape
 from napari_unet._napari.board import Board, Facts, State
 from napari_unet._napari.client import Session, SessionClient
+from napari_unet._napari.display import Mode
 from napari_unet._napari.guidance import Phase
 from napari_unet._napari.live_view import LiveView
+from napari_unet._napari.looking import Looking
 from napari_unet._napari.model_in_use import ModelInUse, check_fit
 from napari_unet._napari.reviewing import Reviewing
 from napari_unet._napari.segmenting import Segmenting
 from napari_unet._napari.strokes import Strokes
+from napari_unet._napari.tools import Tools
 from napari_unet._napari.viewer_link import ViewerLink
 from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
 from napari_unet.errors import AnnotationError, ModelFileError, NapariUnetError, SessionError
 from napari_unet.session.commands import LoadModel, Meaning, NewModel, SaveModel, StopTraining, Train
 
 P = ParamSpec("P")
+#: Images up to this size are segmented as a whole when there is nothing else to do.
+QUIET_PIXELS = 2**26
 
 
 def _in_words(action: Callable[Concatenate[Controller, P], None]) -> Callable[Concatenate[Controller, P], None]:
@@ -58,6 +65,8 @@ class Controller:
     board : Board
         What the dock shows.
     answers : Answers
+    tools : Tools
+        What is in the user's hand.
     reviewing : Reviewing
         Scores against a truth layer.
     model, training, predicting : configs
@@ -72,13 +81,24 @@ class Controller:
         self._client = SessionClient(session)
         self._used = ModelInUse()
         self._live = LiveView()
-        self._show = True
+        self._autopilot = Autopilot()
         self.link = ViewerLink(viewer)
         self._strokes = Strokes(self.link, self._client.send)
+        self._looking = Looking(self.link, self._client, self._strokes, self._used, self._live)
         self._segmenting = Segmenting(self.link, self._client, clock)
         self.reviewing = Reviewing(self.link, self._client)
+        self.tools = Tools(self.link, self.new_regions)
         self.board = Board(self._facts)
-        self.answers = Answers(self.board, self.link, self._live, self._segmenting, self.reviewing, self._used, clock)
+        self.answers = Answers(
+            self.board,
+            self.link,
+            self._live,
+            self._segmenting,
+            self.reviewing,
+            self._used,
+            self._autopilot,
+            clock,
+        )
         self._listen()
         self._on_layers()
 
@@ -94,7 +114,7 @@ class Controller:
         """Work on this image layer."""
         self._segmenting.cancel()
         self.link.choose_image(layer)
-        self._show = True
+        self._looking.wanted = True
         self.board.say()
 
     @_in_words
@@ -130,12 +150,8 @@ class Controller:
         """
         self._need_image()
         self._strokes.import_mask(layer, self.model, objects=objects)
+        self._on_stroke()
         self.board.say()
-
-    def pick_class(self, value: int) -> None:
-        """Take the brush of a class."""
-        if self.link.strokes is not None:
-            self.link.take_brush(value)
 
     def set_model(self, model: ModelConfig) -> None:
         """Describe the next new model, and name the classes."""
@@ -159,13 +175,28 @@ class Controller:
             self._strokes.forget_others()
             self._client.send(NewModel(wanted))
         self._strokes.teach()
-        self.link.show_prediction(wanted)
+        self._segmenting.give_way()
+        self.link.display.make(wanted)
         self._client.send(Train(self.training))
         self.board.set(phase=Phase.WAITING)
         self.board.say()
 
     def stop(self) -> None:
-        """Stop after the current step; the model stays."""
+        """Stop after the current step; the model stays, and nothing starts by itself before the next stroke."""
+        self._autopilot.stopped()
+        self._stop()
+
+    def set_live(self, on: bool) -> None:
+        """Let strokes start training by themselves, or not; what began by itself ends with it."""
+        self._autopilot.on = on
+        self.board.set(live=on)
+        if on:
+            self._autopilot.stroke(self._clock(), learning=self.state.phase is not Phase.IDLE)
+        elif self._autopilot.started:
+            self.stop()
+        self.board.say()
+
+    def _stop(self) -> None:
         if self.state.phase in (Phase.WAITING, Phase.TRAINING):
             self._client.send(StopTraining())
             self.board.set(phase=Phase.STOPPING)
@@ -182,6 +213,11 @@ class Controller:
         self.board.set(step=0)
         self.board.say("The next training starts from random weights. Your strokes are all there.")
 
+    def show_as(self, mode: Mode) -> None:
+        """Show predictions as probabilities, or as filled or outlined classes."""
+        self.link.display.set_mode(mode)
+        self._live.moved(self._clock())
+
     @_in_words
     def segment(self) -> None:
         """Predict the whole image into the prediction layer."""
@@ -191,7 +227,7 @@ class Controller:
         if model is None or not self.state.step:
             raise AnnotationError("There is no trained model yet: press Train first, or load one.")
         check_fit(model, self.link.image)
-        self.link.show_prediction(model)
+        self.link.display.make(model)
         self._segmenting.start(self._strokes.share_image(), self.predicting)
         self.board.say()
 
@@ -241,15 +277,18 @@ class Controller:
         for event, purpose in events:
             self.answers.take(event, purpose)
         if self._strokes.send():
+            self._on_stroke()
             self.board.forgive()
             self.board.update()
         elif events:
             self.board.update()
+        self._fly()
         self._look()
-        self.link.redraw(self._clock())
+        self.link.display.redraw(self._clock())
 
     def close(self) -> None:
         """End the session and let go of the viewer; layers stay."""
+        self.tools.close()
         self.link.cleanup()
         self._segmenting.close()
         self._client.close()
@@ -258,18 +297,35 @@ class Controller:
 
     @_in_words
     def _look(self) -> None:
-        """Ask for the field of view when it is time."""
-        now, model, image = self._clock(), self._used.config, self.link.image
-        if model is None or not self.state.step or image is None or not self._live.due(now):
+        self._looking.look(self._clock(), self.state.step)
+
+    def _fly(self) -> None:
+        """Do what the autopilot wants."""
+        now, state = self._clock(), self.state
+        if self._autopilot.is_tired(now) and state.phase is Phase.TRAINING:
+            self.stop()
+            self.board.say("Learning rests: there was no new stroke for some minutes.")
+        if state.phase is not Phase.IDLE or self.answers.dead:
             return
-        view = self.link.view(model.ndim)
-        self._live.asked(now)
-        hidden = self.link.prediction is None and not self._show
-        if view is None or hidden or model.in_channels != channels(image):
-            self._live.answered(now)
-            return
-        self.link.show_prediction(model)
-        self._client.predict_view(self._strokes.share_image(), view)
+        if self._autopilot.takes_off(state.painted):
+            self.train()
+        elif self._can_segment_quietly() and self._autopilot.segments(now, self.link.image, state.step):
+            self._segmenting.start(self._strokes.share_image(), PredictConfig(), quiet=True)
+
+    def _can_segment_quietly(self) -> bool:
+        """Whether the rest of the image may be segmented although nobody asked."""
+        image, model = self.link.image, self._used.config
+        if self._segmenting.progress is not None or image is None or model is None or self.link.prediction is None:
+            return False
+        small = prod(label_shape(image)) <= QUIET_PIXELS
+        return small and model.in_channels == channels(image) and self._segmenting.complete != self.state.step
+
+    def _on_stroke(self) -> None:
+        """The strokes have changed."""
+        learning = self.state.phase in (Phase.WAITING, Phase.TRAINING)
+        self._autopilot.stroke(self._clock(), learning=learning)
+        self._live.painted(self.state.step + (2 if learning else 1))
+        self._segmenting.give_way()
 
     # ------------------------------------------------------------------ what it takes
 
@@ -318,7 +374,10 @@ class Controller:
     def _on_removed(self, role: str, layer: Any) -> None:
         self._strokes.forget(layer)
         if role == "prediction":
-            self._show = False
+            self._looking.wanted = False
+            self.link.remove_soft()
+        if role == "soft":
+            self.show_as("fill")
         if role == "image":
             self._segmenting.cancel()
         if role in ("image", "strokes") and self.state.phase is not Phase.IDLE:
@@ -336,3 +395,4 @@ class Controller:
 
     def _on_view(self) -> None:
         self._live.moved(self._clock())
+        self._autopilot.touched(self._clock())

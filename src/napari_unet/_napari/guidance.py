@@ -26,6 +26,8 @@ class Situation:
     ----------
     image, strokes, ready, segmenting, segmented : bool
         Whether they are there, going on, or done with the model as it is.
+    live, saved : bool
+        Whether strokes start training by themselves; whether the model as it is lies in a file.
     classes : tuple of str
         Names, background first.
     painted : tuple of int
@@ -40,6 +42,8 @@ class Situation:
     ready: bool = False
     segmenting: bool = False
     segmented: bool = False
+    live: bool = True
+    saved: bool = False
     classes: tuple[str, ...] = ("background", "cell")
     painted: tuple[int, ...] = (0, 0)
     phase: Phase = Phase.IDLE
@@ -59,7 +63,7 @@ def next_step(now: Situation) -> Advice:
     Examples
     --------
     >>> next_step(Situation(image=True, strokes=True)).words
-    'Paint a few strokes on cell (2) and on background (1), then press Train.'
+    'Paint a few strokes on cell (2) and on background (1); learning then starts by itself.'
     """
     if not now.image:
         return Advice("Open an image: drop a file on the window, or choose File > Open Sample > U-Net segmentation.")
@@ -72,7 +76,8 @@ def next_step(now: Situation) -> Advice:
     if now.step:
         return _after_training(now)
     if now.strokes:
-        return Advice("Press Train.", "train")
+        live = "Press Train, or paint: the next stroke starts learning."
+        return Advice(live if now.live else "Press Train.", "train")
     return Advice("Press New strokes to get a layer to paint on.", "new_strokes")
 
 
@@ -83,24 +88,31 @@ def _while_training(now: Situation) -> str:
         return "Preparing the training."
     if now.phase is Phase.STOPPING:
         return "Stopping after this step; the model is kept."
+    if now.live:
+        return "Learning. Paint where the prediction is wrong, it is learnt at once; press Stop when it looks right."
     return "Learning. Paint where the prediction is wrong; press Stop when it looks right."
 
 
 def _after_training(now: Situation) -> Advice:
+    wrong = "paint where it is wrong" + ("" if now.live else " and press Train")
+    if now.segmented and now.saved:
+        return Advice(f"Segmented, and the model is saved. Choose the next image, or {wrong}.")
     if now.segmented:
-        words = "Looks right? Save the model, or choose the next image. Else paint where it is wrong and press Train."
-        return Advice(words, "save")
+        return Advice(f"Looks right? Save the model, or choose the next image. If not, {wrong}.", "save")
     if not now.strokes:
         return Advice("Press Segment image to use this model, or New strokes to teach it more.", "segment")
-    words = "Looks right? Press Segment image, then Save model. If not, paint where it is wrong and press Train."
-    return Advice(words, "segment")
+    save = "" if now.saved else ", then Save model"
+    return Advice(f"Looks right? Press Segment image{save}. If not, {wrong}.", "segment")
 
 
 def _what_to_paint(now: Situation) -> str:
     missing = [f"{name} ({value})" for value, name in enumerate(now.classes, start=1) if not now.painted[value - 1]]
+    then = "; learning then starts by itself." if now.live else ", then press Train."
     if len(missing) == len(now.classes):
-        return f"Paint a few strokes on {_list([*missing[1:], missing[0]])}, then press Train."
-    return f"Now paint a little {_list(missing)}, then press Train."
+        return f"Paint a few strokes on {_list([*missing[1:], missing[0]])}{then}"
+    if now.step:
+        return f"Now paint a little {_list(missing)} too."
+    return f"Now paint a little {_list(missing)}{then}"
 
 
 def _list(words: list[str]) -> str:

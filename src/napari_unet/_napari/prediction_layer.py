@@ -10,11 +10,12 @@ import numpy.typing as npt
 from napari.layers import Labels
 
 from napari_unet._napari.axes import label_shape, placement
-from napari_unet._napari.colors import prediction_colormap
+from napari_unet._napari.colors import prediction_colormap, soft_colormap
 from napari_unet._napari.view import displayed_axes, slice_point
 
 Index = tuple[int | slice, ...]
 NAME = "Prediction"
+SOFT_NAME = "Probability"
 ROLE = "napari-unet"
 
 
@@ -25,6 +26,18 @@ def make_prediction(image: Any, colors: Sequence[str]) -> Labels:
         name=NAME,
         opacity=0.4,
         colormap=prediction_colormap(colors),
+        metadata={ROLE: "prediction"},
+        **placement(image),
+    )
+
+
+def make_soft(image: Any, colors: Sequence[str]) -> Labels:
+    """An empty overlay of `image` for class and certainty: one byte a pixel."""
+    return Labels(
+        np.zeros(label_shape(image), np.uint8),
+        name=SOFT_NAME,
+        opacity=0.6,
+        colormap=soft_colormap(colors),
         metadata={ROLE: "prediction"},
         **placement(image),
     )
@@ -70,12 +83,28 @@ def _show_part(viewer: Any, layer: Any, index: Index) -> bool:
     to_texture = getattr(layer.colormap, "_data_to_texture", None)
     update = getattr(layer.events, "labels_update", None)
     ordered = displayed == tuple(sorted(displayed)) and len(displayed) == 2
-    if not ordered or layer.contour or layer.multiscale or to_texture is None or update is None:
+    if not ordered or layer.contour > 1 or layer.multiscale or to_texture is None or update is None:
         return False
-    place = [index[axis] for axis in displayed]
-    if not all(isinstance(part, slice) for part in place):
+    place = [part for part in (index[axis] for axis in displayed) if isinstance(part, slice)]
+    if len(place) < 2:
         return False
-    shown = list(slice_point(viewer, layer))
-    here = tuple(index[axis] if axis in displayed else shown[axis] for axis in range(layer.ndim))
-    update(data=to_texture(np.ascontiguousarray(layer.data[here])), offset=[part.start for part in place])  # type: ignore[union-attr]
+    point = slice_point(viewer, layer)
+    plane = layer.data[tuple(slice(None) if axis in displayed else point[axis] for axis in range(layer.ndim))]
+    rows, columns = place
+    data = _outlined(plane, rows, columns) if layer.contour else plane[rows, columns]
+    update(data=to_texture(np.ascontiguousarray(data)), offset=[rows.start, columns.start])
     return True
+
+
+def _outlined(plane: npt.NDArray[Any], rows: slice, columns: slice) -> npt.NDArray[Any]:
+    """A part of a plane with only the pixels that have another value beside them, as napari's contour of width 1."""
+    top, left = max(rows.start - 1, 0), max(columns.start - 1, 0)
+    wide = np.asarray(plane[top : rows.stop + 1, left : columns.stop + 1])
+    edge = np.zeros(wide.shape, bool)
+    below, beside = wide[1:] != wide[:-1], wide[:, 1:] != wide[:, :-1]
+    edge[1:] |= below
+    edge[:-1] |= below
+    edge[:, 1:] |= beside
+    edge[:, :-1] |= beside
+    part = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
+    return np.where(edge[part], wide[part], 0).astype(wide.dtype, copy=False)

@@ -56,10 +56,12 @@ class Segmenting:
         self._began = 0.0
         self.progress: Progress | None = None
         self.complete = 0
+        self._quiet = False
 
-    def start(self, key: str, config: PredictConfig) -> None:
-        """Fill the prediction layer with the whole image `key`."""
+    def start(self, key: str, config: PredictConfig, *, quiet: bool = False) -> None:
+        """Fill the prediction layer with the whole image `key`; `quiet` when nobody asked for it."""
         self.cancel()
+        self._quiet = quiet
         self._target = SharedArray(label_shape(self._link.image), np.uint8)
         self._layer = self._link.prediction
         self._began = self._clock()
@@ -71,7 +73,7 @@ class Segmenting:
         if self._target is None:
             return
         if self._link.prediction is self._layer:
-            self._link.write_tile(tile.index, self._target.array[tile.index])
+            self._link.display.write(tile.index, self._target.array[tile.index])
         spent = self._clock() - self._began
         self.progress = Progress(tile.done, tile.total, spent / tile.done * (tile.total - tile.done))
 
@@ -79,7 +81,12 @@ class Segmenting:
         """All tiles have come, predicted by a model of `step` steps."""
         self.drop()
         self.complete = step
-        self._link.refresh_prediction()
+        self._link.display.refresh()
+
+    def give_way(self) -> None:
+        """There is something better to do than what nobody asked for."""
+        if self.progress is not None and self._quiet:
+            self.cancel()
 
     def cancel(self) -> None:
         """Give up; finished tiles stay."""

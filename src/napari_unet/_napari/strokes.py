@@ -26,6 +26,11 @@ class Strokes:
     link : ViewerLink
     send : callable
         Takes commands to the session.
+
+    Attributes
+    ----------
+    newest : Box or None
+        Where the user painted last.
     """
 
     def __init__(self, link: ViewerLink, send: Callable[[Command], None]) -> None:
@@ -34,6 +39,7 @@ class Strokes:
         self._mirrors: dict[Any, StrokesMirror] = {}
         self._dirty: Box | None = None
         self._regions_dirty = False
+        self.newest: Box | None = None
 
     # ------------------------------------------------------------------ following
 
@@ -85,6 +91,7 @@ class Strokes:
             changed = mirror.copy(self._link.strokes.data, cut) if cut else None
         if changed is None and not regions:
             return False
+        self.newest = changed
         self._sharing.painted(self._link.image, mirror, None if regions else changed, self._link.complete())
         return True
 

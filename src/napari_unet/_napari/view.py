@@ -13,6 +13,8 @@ from napari_unet.session.commands import Box
 
 #: Longest edge of a view that is predicted live, pixels; around its centre when more is shown.
 MAX_EDGE = {2: 1024, 3: 128}
+#: Edge of the surroundings of a stroke, pixels.
+NEAR_EDGE = {2: 256, 3: 48}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,20 @@ def field_of_view(viewer: Any, layer: Any, ndim: int) -> View | None:
         return None
     centre = [(start + stop) / 2 for start, stop in box]
     return View(point[:-ndim], around(box, centre, MAX_EDGE[ndim]))
+
+
+def part_around(view: View, box: Box, ndim: int) -> View | None:
+    """The part of `view` around a stroke in `box` (label axes); None when it is elsewhere, or most of the view."""
+    if not all(start <= at < stop for at, (start, stop) in zip(view.lead, box[:-ndim], strict=True)):
+        return None
+    if inside([(a - c, b - c) for (a, b), (c, _) in zip(box[-ndim:], view.box, strict=True)], _sizes(view)) is None:
+        return None
+    part = View(view.lead, around(view.box, [(a + b) / 2 for a, b in box[-ndim:]], NEAR_EDGE[ndim]))
+    return part if 2 * np.prod(_sizes(part)) <= np.prod(_sizes(view)) else None
+
+
+def _sizes(view: View) -> list[int]:
+    return [stop - start for start, stop in view.box]
 
 
 def _corners(layer: Any, displayed: tuple[int, ...]) -> Box:

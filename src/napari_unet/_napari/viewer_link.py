@@ -14,7 +14,8 @@ from psygnal import Signal
 from napari_unet._napari import prediction_layer
 from napari_unet._napari.axes import label_shape, placement
 from napari_unet._napari.boxes import painted_box
-from napari_unet._napari.colors import prediction_colormap, strokes_colormap
+from napari_unet._napari.colors import strokes_colormap
+from napari_unet._napari.display import Display
 from napari_unet._napari.regions import complete_boxes
 from napari_unet._napari.view import View, displayed_axes, field_of_view, slice_point
 from napari_unet.config import ModelConfig
@@ -22,8 +23,7 @@ from napari_unet.session.commands import Box
 
 Connection = tuple[Any, Callable[..., Any]]
 STROKES, REGIONS = "Strokes", "Complete regions"
-REDRAW_SECONDS = 0.5
-ROLES = ("image", "strokes", "regions", "prediction")
+ROLES = ("image", "strokes", "regions", "prediction", "soft")
 
 
 class ViewerLink:
@@ -37,13 +37,17 @@ class ViewerLink:
 
     Attributes
     ----------
-    image, strokes, regions, prediction : layer or None
+    image, strokes, regions, prediction, soft : layer or None
         The layers in use.
+    display : Display
+        How predictions are shown.
     """
 
     layers_changed = Signal()  #: a layer came, went or got another name
     roles_changed = Signal()  #: another image, strokes, regions or prediction layer is in use
-    removed = Signal(str, object)  #: the user deleted the "image", "strokes", "regions", "prediction" or "other" layer
+    removed = Signal(
+        str, object
+    )  #: the user deleted the "image", "strokes", "regions", "prediction", "soft" or "other" layer
     painted = Signal(object)  #: a box of the strokes was painted; None: they may have changed anywhere
     redrawn = Signal(object)  #: the box of the strokes on the screen was drawn again
     pixels_changed = Signal()  #: the image has other pixels
@@ -58,13 +62,18 @@ class ViewerLink:
         self.strokes: Any = None
         self.regions: Any = None
         self.prediction: Any = None
-        self._stale = False
-        self._redrawn = float("-inf")
+        self.soft: Any = None
+        self.display = Display(self._viewer, self)
         self._connections: dict[str, list[Connection]] = {}
         self._roles: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
         self._watch_viewer()
 
     # ------------------------------------------------------------------ layers
+
+    @property
+    def viewer(self) -> Any:
+        """The viewer, private names included."""
+        return self._viewer
 
     @property
     def images(self) -> list[Any]:
@@ -82,7 +91,7 @@ class ViewerLink:
         if layer is self.image:
             return
         self._remember()
-        self._release("strokes", "regions", "prediction", "image")
+        self._release("strokes", "regions", "prediction", "soft", "image")
         self.image = layer
         if layer is not None:
             self._connect("image", layer.events.data, self._on_pixels)
@@ -126,14 +135,28 @@ class ViewerLink:
             self.strokes.colormap = strokes_colormap(model.class_colors)
             names = ["not painted", *model.classes]
             self.strokes.features = {"index": list(range(len(names))), "class": names}
-        if self.prediction is not None:
-            self.prediction.colormap = prediction_colormap(model.class_colors)
+        self.display.name_classes(model)
 
     def take_brush(self, value: int) -> None:
         """Select the strokes, the paint brush and the class to paint."""
-        self._viewer.layers.selection.active = self.strokes
         self.strokes.selected_label = value
-        self.strokes.mode = "paint"
+        self.take_tool("paint")
+
+    def take_tool(self, mode: str) -> None:
+        """Select the strokes and a tool, by its name in napari."""
+        self._viewer.layers.selection.active = self.strokes
+        self.strokes.mode = mode
+
+    def go_to(self, box: Box) -> None:
+        """Move the sliders to `box` of the strokes where it is not on the screen."""
+        shown, point = displayed_axes(self._viewer, self.strokes), slice_point(self._viewer, self.strokes)
+        inside_of = [start <= at < stop for at, (start, stop) in zip(point, box, strict=True)]
+        away = [axis for axis, is_inside in enumerate(inside_of) if axis not in shown and not is_inside]
+        if away:
+            target = [box[axis][0] if axis in away else at for axis, at in enumerate(point)]
+            world = self.strokes.data_to_world(target)
+            missing = self._viewer.dims.ndim - self.strokes.ndim
+            self._viewer.dims.set_point([axis + missing for axis in away], [world[axis] for axis in away])
 
     def new_regions(self) -> Any:
         """Add or select the layer of complete regions, ready to draw a rectangle."""
@@ -157,33 +180,19 @@ class ViewerLink:
         """Boxes of the complete regions, in pixels of the strokes."""
         return () if self.regions is None else complete_boxes(self.regions, label_shape(self.image))
 
-    # ------------------------------------------------------------------ prediction
+    def insert_above_image(self, layer: Any) -> None:
+        """Add a layer of ours above the image, below strokes; the selected layer and its tool stay."""
+        active, mode = self._viewer.layers.selection.active, getattr(self.strokes, "mode", None)
+        self._viewer.layers.insert(self._viewer.layers.index(self.image) + 1, layer)
+        self._viewer.layers.selection.active = active
+        if self.strokes is not None:
+            self.strokes.mode = mode
 
-    def show_prediction(self, model: ModelConfig) -> None:
-        """Make the prediction layer, below the strokes, unless it is there."""
-        if self.prediction is None:
-            self.prediction = prediction_layer.make_prediction(self.image, model.class_colors)
-            active, mode = self._viewer.layers.selection.active, getattr(self.strokes, "mode", None)
-            self._viewer.layers.insert(self._viewer.layers.index(self.image) + 1, self.prediction)
-            self._viewer.layers.selection.active = active
-            if self.strokes is not None:
-                self.strokes.mode = mode
-
-    def write_tile(self, index: tuple[int | slice, ...], tile: npt.NDArray[Any]) -> None:
-        """Put a tile into the prediction, if the user has not deleted it."""
-        if self.prediction is not None and not prediction_layer.write(self._viewer, self.prediction, index, tile):
-            self._stale = True
-
-    def redraw(self, now: float) -> None:
-        """Refresh a prediction that cannot be shown tile by tile (in 3D, or as contours), twice a second at most."""
-        if self._stale and self.prediction is not None and now - self._redrawn >= REDRAW_SECONDS:
-            prediction_layer.refresh(self.prediction)
-            self._stale, self._redrawn = False, now
-
-    def refresh_prediction(self) -> None:
-        """Redraw the prediction as a whole."""
-        if self.prediction is not None:
-            self.prediction.refresh()
+    def remove_soft(self) -> None:
+        """Take the soft overlay away: it shows the same as the prediction."""
+        if self.soft is not None:
+            layer, self.soft = self.soft, None
+            self._viewer.layers.remove(layer)
 
     def view(self, ndim: int) -> View | None:
         """The part of the image that is on the screen."""
@@ -193,7 +202,7 @@ class ViewerLink:
 
     def cleanup(self) -> None:
         """Undo all connections and let go of all layers."""
-        self._release("image", "strokes", "regions", "prediction", "layers", "viewer")
+        self._release(*ROLES, "layers", "viewer")
 
     def _watch_viewer(self) -> None:
         viewer, layers = self._viewer, self._viewer.layers
@@ -214,7 +223,7 @@ class ViewerLink:
         for owner in owners:
             for emitter, callback in self._connections.pop(owner, []):
                 emitter.disconnect(callback)
-            if hasattr(self, owner):
+            if owner in ROLES:
                 setattr(self, owner, None)
 
     def _on_inserted(self, event: Any) -> None:
@@ -241,7 +250,7 @@ class ViewerLink:
     def _recall(self) -> None:
         """Take up what belongs to the image, as far as it is still there."""
         kept = {role: layer for role, layer in self._roles.get(self.image, {}).items() if layer in self._viewer.layers}
-        self.prediction = kept.get("prediction")
+        self.prediction, self.soft = kept.get("prediction"), kept.get("soft")
         self.choose_strokes(kept.get("strokes"))
         if "regions" in kept:
             self._use_regions(kept["regions"])

@@ -107,13 +107,17 @@ class GoBack(Command):
 
 @dataclass(frozen=True, slots=True)
 class PredictView(Command):
-    """Predict the spatial `box` at position `lead` of image `key`; a newer view replaces it."""
+    """Predict the spatial `box` at position `lead` of image `key`; a newer view replaces it.
+
+    With `soft`, tiles carry labels and the codes of `session.soft`, whatever `output` says.
+    """
 
     request: int
     key: str
     lead: tuple[int, ...]
     box: Box
     output: Output = "labels"
+    soft: bool = False
 
 
 @dataclass(frozen=True, slots=True)

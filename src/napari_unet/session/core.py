@@ -28,6 +28,7 @@ from napari_unet.session.arrays import close_array, open_array
 from napari_unet.session.comparing import compare_with
 from napari_unet.session.messages import Compared, Failed, ModelChanged, PredictionDone, Ready, Tile
 from napari_unet.session.model import Model, adapted_state, history_entry
+from napari_unet.session.soft import soften
 from napari_unet.training.loop import Trainer
 
 log = logging.getLogger(__name__)
@@ -303,13 +304,19 @@ class SessionCore:
         trainer, image = self._need_trained(), self._image(command.key)
         tiles = self._predictor(trainer, PredictConfig()).tiles(
             image.source(trainer.model),
-            output=command.output,
+            output="probabilities" if command.soft else command.output,
             normalizer=image.normalizer(trainer.model),
             leads=[command.lead],
             box=[slice(*edge) for edge in command.box],
         )
         for event in tiles:
-            yield self._tile(command.request, event, event.data) if isinstance(event, TileDone) else event
+            if not isinstance(event, TileDone):
+                yield event
+            elif command.soft and event.data is not None:
+                labels, codes = soften(event.data, len(trainer.model.classes))  # type: ignore[arg-type]
+                yield replace(self._tile(command.request, event, labels), soft=codes)
+            else:
+                yield self._tile(command.request, event, event.data)
 
     def _predict_image(self, command: do.PredictImage) -> Generator[Event]:
         trainer, image = self._need_trained(), self._image(command.key)

@@ -46,6 +46,8 @@ class Tile(Event):
         Tiles finished, and tiles planned.
     step : int
         Age of the model it was predicted with.
+    soft : ndarray or None
+        Class and certainty of each pixel, see `session.soft`; only when asked for.
     """
 
     request: int
@@ -54,6 +56,7 @@ class Tile(Event):
     done: int
     total: int
     step: int
+    soft: npt.NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class AnnotateTab(Tab):
         self.image.chosen.connect(controller.choose_image)
         self.strokes.chosen.connect(controller.choose_strokes)
         self.new_strokes.clicked.connect(partial(call, controller.new_strokes))
-        self.classes.picked.connect(controller.pick_class)
+        self.classes.picked.connect(controller.tools.pick_class)
         self.classes.valueChanged.connect(self._on_classes)
         self.classes.refused.connect(controller.board.complain)
         self.menu.aboutToShow.connect(self._fill_menu)

@@ -62,7 +62,7 @@ class UNetWidget(QWidget):
         self.segment = SegmentTab(self.controller)
         self.review = ReviewTab(self.controller)
         self.tabs = QTabWidget()
-        self.state_bar = StateBar()
+        self.state_bar = StateBar(self.controller)
         self._arrange()
         self.controller.board.changed.connect(self._on_state)
         self.controller.board.complained.connect(show_error)

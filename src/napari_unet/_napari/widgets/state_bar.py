@@ -1,12 +1,18 @@
-"""The line below the pages: what the session does, on every page."""
+"""The lines below the pages: what the session does and how predictions are shown, on every page."""
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
+from functools import partial
+
+from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_unet._napari.board import State
+from napari_unet._napari.controller import Controller
+from napari_unet._napari.display import Mode
 from napari_unet._napari.guidance import Phase
+from napari_unet._napari.widgets.tab import call, column
 
+_MODES: dict[Mode, str] = {"soft": "Probabilities", "fill": "Classes, filled", "outline": "Classes, outlined"}
 _DOING = {
     Phase.IDLE: "ready",
     Phase.WAITING: "preparing",
@@ -23,21 +29,55 @@ def in_words(state: State) -> str:
 
 
 class StateBar(QWidget):
-    """Says what the session does.
+    """Says what the session does; has the switch of live learning, and how predictions are shown.
 
     Parameters
     ----------
-    parent : QWidget, optional
+    controller : Controller
     """
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, controller: Controller) -> None:
+        super().__init__()
+        self._controller = controller
         self.words = QLabel()
         self.words.setToolTip("What the network does, how many steps it has learnt, and where it computes.")
-        self.row = QHBoxLayout(self)
-        self.row.setContentsMargins(6, 2, 6, 2)
-        self.row.addWidget(self.words, 1)
+        self.live = QCheckBox("&Live")
+        self.live.setToolTip(
+            "Strokes start learning by themselves, and the rest of the image is segmented when there is nothing else "
+            "to do. After Stop nothing starts before the next stroke."
+        )
+        self.mode = QComboBox()
+        self.mode.setToolTip("How predictions are shown. The key B hides them for a moment.")
+        for mode, name in _MODES.items():
+            self.mode.addItem(name, mode)
+        self.blink = QPushButton("Hide (B)")
+        self.blink.setCheckable(True)
+        self.blink.setToolTip("Hide predictions, and show them again.")
+        self._arrange()
+        self.live.clicked.connect(controller.set_live)
+        self.mode.activated.connect(self._on_mode)
+        self.blink.clicked.connect(partial(call, controller.link.display.blink))
+        controller.link.display.changed.connect(self._show_display)
 
     def show_state(self, state: State) -> None:
         """Show a state."""
         self.words.setText(in_words(state))
+        self.live.setChecked(state.live)
+
+    def _arrange(self) -> None:
+        layout = column(self, margin=4)
+        layout.setSpacing(3)
+        row = QHBoxLayout()
+        row.addWidget(self.live)
+        row.addWidget(self.mode, 1)
+        row.addWidget(self.blink)
+        layout.addLayout(row)
+        layout.addWidget(self.words)
+
+    def _on_mode(self, index: int) -> None:
+        self._controller.show_as(self.mode.itemData(index))
+
+    def _show_display(self) -> None:
+        display = self._controller.link.display
+        self.mode.setCurrentIndex(self.mode.findData(display.mode))
+        self.blink.setChecked(display.blinked)

@@ -1,0 +1,154 @@
+"""How predictions are shown: probabilities as a soft overlay, classes filled or as outlines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from psygnal import Signal
+
+from napari_unet._napari import prediction_layer
+from napari_unet._napari.colors import prediction_colormap, soft_colormap
+from napari_unet.config import ModelConfig
+from napari_unet.session.soft import hard_codes
+
+if TYPE_CHECKING:
+    from napari_unet._napari.viewer_link import ViewerLink
+
+Mode = Literal["soft", "fill", "outline"]
+REDRAW_SECONDS = 0.5
+
+
+class Display:
+    """Writes predictions into layers, and shows those that the user wants to see.
+
+    The Prediction layer always holds the classes. The Probability layer is made when it is first wanted; where only
+    classes are known it shows them as certain.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer or ViewerModel
+    link : ViewerLink
+        Has the layers.
+
+    Attributes
+    ----------
+    mode : {"soft", "fill", "outline"}
+    blinked : bool
+        Whether the user has hidden predictions for a moment.
+    """
+
+    changed = Signal()  #: another mode, or blinked
+    made = Signal(object)  #: a layer was made
+
+    def __init__(self, viewer: Any, link: ViewerLink) -> None:
+        self._viewer, self._link = viewer, link
+        self._stale: set[str] = set()
+        self._redrawn = float("-inf")
+        self._classes = 2
+        self.mode: Mode = "soft"
+        self.blinked = False
+
+    # ------------------------------------------------------------------ layers
+
+    def make(self, model: ModelConfig) -> None:
+        """Make the layers, below the strokes, unless they are there."""
+        link = self._link
+        self._classes = len(model.classes)
+        if link.prediction is None:
+            link.prediction = prediction_layer.make_prediction(link.image, model.class_colors)
+            self._show()
+            link.insert_above_image(link.prediction)
+            self.made.emit(link.prediction)
+        if self.mode == "soft" and link.soft is None:
+            link.soft = prediction_layer.make_soft(link.image, model.class_colors)
+            self._harden(link.prediction.data)
+            self._show()
+            link.insert_above_image(link.soft)
+            self.made.emit(link.soft)
+
+    def name_classes(self, model: ModelConfig) -> None:
+        """Show the classes in their colours."""
+        self._classes = len(model.classes)
+        if self._link.prediction is not None:
+            self._link.prediction.colormap = prediction_colormap(model.class_colors)
+        if self._link.soft is not None:
+            self._link.soft.colormap = soft_colormap(model.class_colors)
+
+    def set_mode(self, mode: Mode) -> None:
+        """Show predictions another way; what is not there yet is made with the next prediction."""
+        self.mode, self.blinked = mode, False
+        self._show()
+        self.changed.emit()
+
+    def blink(self) -> None:
+        """Hide the predictions, or show them again."""
+        self.blinked = not self.blinked
+        self._show()
+        self.changed.emit()
+
+    def _show(self) -> None:
+        """Make the right layers visible."""
+        prediction, soft = self._link.prediction, self._link.soft
+        if soft is not None:
+            soft.visible = self.mode == "soft" and not self.blinked
+        if prediction is not None:
+            hidden = self.blinked or (self.mode == "soft" and soft is not None)
+            contour = 1 if self.mode == "outline" else 0
+            if prediction.contour != contour:
+                prediction.contour = contour
+            prediction.visible = not hidden
+
+    # ------------------------------------------------------------------ pixels
+
+    def write(
+        self,
+        index: prediction_layer.Index,
+        labels: npt.NDArray[Any],
+        codes: npt.NDArray[np.uint8] | None = None,
+    ) -> int:
+        """Put a tile into the layers that the user has not deleted.
+
+        Returns
+        -------
+        int
+            Number of pixels that have another class now.
+        """
+        prediction, soft = self._link.prediction, self._link.soft
+        changed = 0
+        if prediction is not None:
+            changed = int(np.count_nonzero(prediction.data[index] != labels))
+            self._write("prediction", index, labels)
+        if soft is not None:
+            self._write("soft", index, hard_codes(self._classes)[labels] if codes is None else codes)
+        return changed
+
+    def redraw(self, now: float) -> None:
+        """Refresh what cannot be shown tile by tile (in 3D, say), twice a second at most."""
+        if self._stale and now - self._redrawn >= REDRAW_SECONDS:
+            self._refresh(self._stale)
+            self._redrawn = now
+
+    def refresh(self) -> None:
+        """Redraw the predictions as a whole."""
+        self._refresh({"prediction", "soft"})
+
+    def _write(self, role: str, index: prediction_layer.Index, tile: npt.NDArray[Any]) -> None:
+        if not prediction_layer.write(self._viewer, getattr(self._link, role), index, tile):
+            self._stale.add(role)
+
+    def _refresh(self, roles: set[str]) -> None:
+        for role in roles:
+            layer = getattr(self._link, role)
+            if layer is not None and layer.visible:
+                prediction_layer.refresh(layer)
+        self._stale = set()
+
+    def _harden(self, labels: npt.NDArray[Any]) -> None:
+        """Show known classes as certain ones, plane by plane; planes without any are not touched."""
+        table = hard_codes(self._classes)
+        for lead in np.ndindex(labels.shape[:-2]):
+            plane = labels[lead]
+            if plane.max(initial=0):
+                self._link.soft.data[lead] = table[plane]

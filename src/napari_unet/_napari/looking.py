@@ -1,0 +1,62 @@
+"""Keeps the field of view predicted."""
+
+from __future__ import annotations
+
+from napari_unet._napari.axes import channels
+from napari_unet._napari.client import SessionClient
+from napari_unet._napari.live_view import LiveView
+from napari_unet._napari.model_in_use import ModelInUse
+from napari_unet._napari.strokes import Strokes
+from napari_unet._napari.view import View, part_around
+from napari_unet._napari.viewer_link import ViewerLink
+
+
+class Looking:
+    """Asks for what the user sees when it is time.
+
+    Parameters
+    ----------
+    link : ViewerLink
+    client : SessionClient
+    strokes : Strokes
+    model : ModelInUse
+    live : LiveView
+
+    Attributes
+    ----------
+    wanted : bool
+        False after the user deleted the prediction, until there is a wish for one again.
+    """
+
+    def __init__(
+        self, link: ViewerLink, client: SessionClient, strokes: Strokes, model: ModelInUse, live: LiveView
+    ) -> None:
+        self._link, self._client, self._strokes, self._model, self._live = link, client, strokes, model, live
+        self.wanted = True
+
+    def look(self, now: float, step: int) -> None:
+        """Ask for the field of view when it is time; the model in use has done `step` steps.
+
+        Raises
+        ------
+        NapariUnetError
+            When the image cannot be segmented, or there is no memory left to share it.
+        """
+        model, image = self._model.config, self._link.image
+        if model is None or not step or image is None or not self._live.due(now):
+            return
+        hidden = self._link.prediction is None and not self.wanted
+        view = None if hidden or model.in_channels != channels(image) else self._link.view(model.ndim)
+        part = self._newest(view, model.ndim)
+        self._live.asked(now, part=part is not None)
+        if view is None:
+            self._live.answered(now)
+            return
+        self._link.display.make(model)
+        self._client.predict_view(self._strokes.share_image(), part or view, soft=self._link.display.mode == "soft")
+
+    def _newest(self, view: View | None, ndim: int) -> View | None:
+        """The surroundings of the newest stroke, when they are to come first."""
+        if view is None or not self._live.hurried or self._strokes.newest is None:
+            return None
+        return part_around(view, self._strokes.newest, ndim)
