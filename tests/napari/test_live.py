@@ -22,12 +22,13 @@ def step(number):
 
 
 @pytest.fixture
-def learning(controller, session, paint_both):
+def learning(controller, session, clock, paint_both):
     """The controller, learning since the second stroke, without a click."""
     controller.new_strokes()
     paint_both(controller.link.strokes)
     controller.tick()
     answer(controller, session, Ready("cpu", "2"), Started("cpu", 1), step(1))
+    clock.now += 2
     return controller
 
 
@@ -47,6 +48,14 @@ def test_the_stroke_that_makes_two_classes_starts_training(controller, session):
     controller.link.strokes.paint((20, 20), 1)
     controller.tick()
     assert len(session.sent(do.Train)) == 1
+
+
+def test_train_pressed_just_when_it_begins_by_itself_does_not_stop_it(controller, session, paint_both):
+    controller.new_strokes()
+    paint_both(controller.link.strokes)
+    controller.tick()
+    controller.toggle()
+    assert controller.state.phase is Phase.WAITING
 
 
 def test_after_stop_the_next_stroke_starts_again(learning, session):

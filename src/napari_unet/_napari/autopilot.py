@@ -8,6 +8,8 @@ from dataclasses import dataclass
 #: Seconds without a stroke after which a training that began by itself rests, and seconds without anything to do
 #: after which the rest of the image is segmented.
 REST_SECONDS, IDLE_SECONDS = 300.0, 8.0
+#: Seconds in which a click on the button that has just changed from Train to Stop still means Train.
+CLICK_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -28,6 +30,7 @@ class Autopilot:
     on: bool = True
     started: bool = False
     _wanted: bool = False
+    _took_off: float = float("-inf")
     _touched: float = float("-inf")
     _segmented: tuple[object, int] = (None, 0)
 
@@ -48,13 +51,17 @@ class Autopilot:
         """The user does not want training now."""
         self._wanted = self.started = False
 
-    def takes_off(self, painted: Sequence[int]) -> bool:
+    def takes_off(self, now: float, painted: Sequence[int]) -> bool:
         """Whether to start training now, nothing being under way; asked for once it is true, it is done."""
         enough = bool(painted) and painted[0] > 0 and any(painted[1:])
         if not (self.on and self._wanted and enough):
             return False
-        self._wanted, self.started = False, True
+        self._wanted, self.started, self._took_off = False, True, now
         return True
+
+    def has_just_started(self, now: float) -> bool:
+        """Whether training began by itself so lately that a click on the same button was meant to start it."""
+        return self.started and now - self._took_off < CLICK_SECONDS
 
     def is_tired(self, now: float) -> bool:
         """Whether a training that began by itself should rest."""

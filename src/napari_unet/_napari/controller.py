@@ -203,7 +203,9 @@ class Controller:
         self.board.say()
 
     def toggle(self) -> None:
-        """Train or stop."""
+        """Train or stop; a click that comes just after training began by itself was meant to start it."""
+        if self._autopilot.has_just_started(self._clock()):
+            return
         (self.train if self.state.phase is Phase.IDLE else self.stop)()
 
     def start_again(self) -> None:
@@ -307,7 +309,7 @@ class Controller:
             self.board.say("Learning rests: there was no new stroke for some minutes.")
         if state.phase is not Phase.IDLE or self.answers.dead:
             return
-        if self._autopilot.takes_off(state.painted):
+        if self._autopilot.takes_off(now, state.painted):
             self.train()
         elif self._can_segment_quietly() and self._autopilot.segments(now, self.link.image, state.step):
             self._segmenting.start(self._strokes.share_image(), PredictConfig(), quiet=True)

@@ -11,13 +11,15 @@ from psygnal import Signal
 from napari_unet._napari import prediction_layer
 from napari_unet._napari.colors import prediction_colormap, soft_colormap
 from napari_unet.config import ModelConfig
-from napari_unet.session.soft import hard_codes
+from napari_unet.session.soft import hard_codes, levels
 
 if TYPE_CHECKING:
     from napari_unet._napari.viewer_link import ViewerLink
 
 Mode = Literal["soft", "fill", "outline"]
 REDRAW_SECONDS = 0.5
+#: A certainty that changes by one part in so many is seen.
+SEEN = 16
 
 
 class Display:
@@ -113,7 +115,7 @@ class Display:
         Returns
         -------
         int
-            Number of pixels that have another class now.
+            Number of pixels that look different now.
         """
         prediction, soft = self._link.prediction, self._link.soft
         changed = 0
@@ -121,7 +123,9 @@ class Display:
             changed = int(np.count_nonzero(prediction.data[index] != labels))
             self._write("prediction", index, labels)
         if soft is not None:
-            self._write("soft", index, hard_codes(self._classes)[labels] if codes is None else codes)
+            codes = hard_codes(self._classes)[labels] if codes is None else codes
+            changed = int(np.count_nonzero(_apart(soft.data[index], codes) > levels(self._classes) // SEEN))
+            self._write("soft", index, codes)
         return changed
 
     def redraw(self, now: float) -> None:
@@ -152,3 +156,8 @@ class Display:
             plane = labels[lead]
             if plane.max(initial=0):
                 self._link.soft.data[lead] = table[plane]
+
+
+def _apart(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Distance of two bytes."""
+    return np.maximum(one, other) - np.minimum(one, other)
