@@ -270,6 +270,40 @@ class LossConfig(Config):
         return self
 
 
+class SamplingConfig(Config):
+    """Which annotated pixels training patches are drawn around; all others come back too, so nothing is forgotten."""
+
+    turns: Literal["classes", "pixels"] = Field(
+        "classes",
+        description="Classes take turns however rare they are, or every annotated pixel is drawn alike.",
+        json_schema_extra=ADVANCED,
+    )
+    background: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="How often background pixels are drawn where every pixel is alike (0.1 in Falk et al. 2019).",
+        json_schema_extra=ADVANCED,
+    )
+    recent: float = Field(
+        2.0,
+        ge=0,
+        le=100,
+        description="How many times more often than others new strokes are drawn at first, in addition; 0 for alike.",
+        json_schema_extra=ADVANCED,
+    )
+    recent_steps: int = Field(
+        100, ge=1, le=100_000, description="Steps after which that is half as much.", json_schema_extra=ADVANCED
+    )
+    hard: float = Field(
+        0.5,
+        ge=0,
+        le=2,
+        description="How much more often strokes are drawn that are learnt badly, a power of their loss; 0 for alike.",
+        json_schema_extra=ADVANCED,
+    )
+
+
 class PseudoConfig(Config):
     """Learning from the network's own, filtered labels where nothing is annotated (Lee and Jeong 2020)."""
 
@@ -345,6 +379,7 @@ class TrainConfig(Config):
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; by default all that are free.")
     augment: AugmentConfig = Field(AugmentConfig(), description="Augmentation.")
     loss: LossConfig = Field(LossConfig(), description="Loss.")
+    sampling: SamplingConfig = Field(SamplingConfig(), description="Which strokes are learnt from how often.")
     pseudo: PseudoConfig = Field(PseudoConfig(), description="Pseudo-labels.")
 
 

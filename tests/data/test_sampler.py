@@ -1,9 +1,11 @@
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet.config import ModelConfig
+from napari_unet.config import ModelConfig, SamplingConfig
 from napari_unet.data.sampler import Example, Sampler
 from napari_unet.errors import AnnotationError, ImageError
 
@@ -130,6 +132,120 @@ def test_a_large_image_costs_its_patches():
     spots = sampler.draw(np.random.default_rng(0), 8)
     sampler.read(spots, [sampler.start(np.random.default_rng(0), s, (64, 64), (64, 64)) for s in spots], (64, 64))
     assert image.read == 8 * 64 * 64
+
+
+def test_four_gigabytes_cost_their_patches(tmp_path):
+    """A file without data on the disk, of a size that no test could read."""
+    image = np.memmap(tmp_path / "large.bin", np.uint16, "w+", shape=(32, 8192, 8192))
+    assert image.nbytes == 2**32
+    image[5, :64, :64] = 900
+
+    class Watched:
+        shape, dtype, read = image.shape, image.dtype, 0
+
+        def __getitem__(self, index):
+            block = image[index]
+            assert block.nbytes < 2**20
+            self.read += block.nbytes
+            return block
+
+    strokes, watched = np.memmap(tmp_path / "strokes.bin", np.uint8, "w+", shape=image.shape), Watched()
+    strokes[5, 10:20, 10:20], strokes[5, 70:80, 10:20] = 2, 1
+    sampler = Sampler(MODEL)
+    sampler.examples["a"] = Example(watched, "ZYX", MODEL)
+    sampler.set_strokes("a", strokes, changed=((5, 6), (0, 128), (0, 128)))
+    assert watched.read < 2 * MODEL.normalization.max_samples * 2
+    watched.read = 0
+    spots = sampler.draw(np.random.default_rng(0), 16)
+    batch = sampler.read(spots, [(0, 0)] * 16, (64, 64))
+    assert watched.read == 16 * 64 * 64 * 2
+    assert batch.images.nbytes < 2**20
+    assert (batch.targets == 1).sum() == 16 * 100
+
+
+# ---------------------------------------------------------------------- what is drawn more often
+
+
+def drawn(sampler, config=None, count=6000, target=1):
+    """Share of the pixels of a class that is drawn at each place."""
+    spots = sampler.draw(np.random.default_rng(0), count, config)
+    pixels = [
+        spot.pixel
+        for spot in spots
+        if sampler.examples[spot.key].annotation.targets(spot.lead, spot.pixel, [i + 1 for i in spot.pixel]).item()
+        == target
+    ]
+    return {pixel: pixels.count(pixel) / len(pixels) for pixel in set(pixels)}
+
+
+def corrected():
+    """A sampler of strokes that were learnt from for a while, and then one more was painted."""
+    strokes = np.zeros((64, 400), np.uint8)
+    strokes[5, 5], strokes[5, 100], strokes[5, 170] = 1, 2, 2
+    sampler = sampler_of((np.zeros(strokes.shape), strokes))
+    sampler.draw(np.random.default_rng(0), 1)
+    for _ in range(1000):
+        sampler.learnt([], [])
+    strokes[5, 300] = 2
+    sampler.set_strokes("0", strokes)
+    sampler.draw(np.random.default_rng(0), 1)
+    return sampler
+
+
+def test_a_correction_is_drawn_more_often_at_first_and_the_old_strokes_return():
+    sampler, config = corrected(), SamplingConfig(recent=2, recent_steps=50)
+    found = drawn(sampler, config)
+    assert found[5, 300] == pytest.approx(3 / 5, abs=0.03)
+    assert found[5, 100] == pytest.approx(1 / 5, abs=0.03)
+    for _ in range(50):
+        sampler.learnt([], [])
+    assert drawn(sampler, config)[5, 300] == pytest.approx(2 / 4, abs=0.03)
+    for _ in range(2000):
+        sampler.learnt([], [])
+    assert drawn(sampler, config)[5, 300] == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_strokes_that_are_sent_again_unchanged_are_not_new():
+    sampler = corrected()
+    for _ in range(5000):
+        sampler.learnt([], [])
+    strokes = np.zeros((64, 400), np.uint8)
+    strokes[5, 5], strokes[5, 100], strokes[5, 170], strokes[5, 300] = 1, 2, 2, 2
+    sampler.set_strokes("0", strokes)
+    assert drawn(sampler)[5, 300] == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_hard_blocks_are_drawn_more_often():
+    sampler, config = corrected(), SamplingConfig(recent=0, hard=1)
+    spots = {spot.pixel: spot for spot in sampler.draw(np.random.default_rng(0), 200)}
+    for _ in range(30):
+        sampler.learnt([spots[5, 100], spots[5, 170], spots[5, 300]], [0.3, 0.1, float("nan")])
+    found = drawn(sampler, config)
+    assert found[5, 100] == pytest.approx(1.5 / 3, abs=0.03)
+    assert found[5, 170] == pytest.approx(0.5 / 3, abs=0.03)
+    assert drawn(sampler, SamplingConfig(recent=0, hard=0))[5, 100] == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_every_pixel_alike_with_little_background():
+    strokes = np.zeros((64, 64), np.uint8)
+    strokes[:20, :50], strokes[40, :10] = 1, 2
+    sampler = sampler_of((np.zeros(strokes.shape), strokes))
+    spots = sampler.draw(np.random.default_rng(0), 4000, SamplingConfig(turns="pixels", background=0.1))
+    assert np.mean([spot.pixel[0] == 40 for spot in spots]) == pytest.approx(10 / 110, abs=0.02)
+
+
+def test_state_goes_through_a_file_and_the_order_of_painting_does_not_matter():
+    sampler = corrected()
+    spots = sampler.draw(np.random.default_rng(0), 50)
+    sampler.learnt(spots, np.linspace(0, 2, 50).tolist())
+    strokes = np.zeros((64, 400), np.uint8)
+    strokes[5, 5], strokes[5, 100], strokes[5, 170], strokes[5, 300] = 1, 2, 2, 2
+    again = sampler_of((np.zeros(strokes.shape), strokes))
+    fresh = again.draw(np.random.default_rng(9), 200)
+    again.load_state_dict(json.loads(json.dumps(sampler.state_dict())))
+    expected = sampler.draw(np.random.default_rng(9), 200)
+    assert again.draw(np.random.default_rng(9), 200) == expected
+    assert fresh != expected
 
 
 def test_new_strokes_are_drawn_next():

@@ -39,11 +39,15 @@ NEGLIGIBLE = 0.02
 
 @dataclass(slots=True)
 class Block:
-    """One block: stroke values, targets, pixels per class, and the boundary term (None until it is needed)."""
+    """One block: stroke values, targets, pixels per class, and what is computed later.
+
+    `version` is that of the annotation which last changed the values; `boundary` is None until it is needed.
+    """
 
     values: Array
     targets: npt.NDArray[np.int16]
     counts: npt.NDArray[np.int64]
+    version: int = 0
     boundary: npt.NDArray[np.float32] | None = None
 
 
@@ -201,12 +205,19 @@ class Annotation:
         for key in old - set(fresh):
             del self.blocks[key]
         nothing = np.zeros(0, np.int16), np.zeros(0, np.int64)
-        self.blocks.update({key: Block(values, *nothing) for key, values in fresh.items()})
+        versions = {key: self._version_of(key, values) for key, values in fresh.items()}
+        self.blocks.update({key: Block(values, *nothing, versions[key]) for key, values in fresh.items()})
         dirty = old | set(fresh)
         for key in self._near(dirty, 1) if self.model.task == "instances" else fresh:
             self._target(key)
         self._forget_boundary(self._near(dirty, self._reach() + 1))
         self.version += 1
+
+    def _version_of(self, key: Key, values: Array) -> int:
+        """The version that a block of these values will be of: a new one, unless they are the same as before."""
+        known = self.blocks.get(key)
+        same = known is not None and np.array_equal(known.values, values)
+        return known.version if known is not None and same else self.version + 1
 
     def _near(self, keys: Iterable[Key], distance: int) -> set[Key]:
         """Blocks at most `distance` blocks from any of `keys`."""

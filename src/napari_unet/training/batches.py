@@ -11,7 +11,8 @@ from torch import Tensor
 
 from napari_unet.config import ModelConfig, TrainConfig
 from napari_unet.data.augment import Augmenter
-from napari_unet.data.sampler import Sampler
+from napari_unet.data.sampler import Sampler, Spot
+from napari_unet.training.losses import patch_losses
 from napari_unet.training.patches import PatchPlan
 from napari_unet.training.start import memory_format
 from napari_unet.training.weights import pixel_weights
@@ -29,11 +30,14 @@ class Batch:
         int64 ``(N, *kept)``, -1 = ignore.
     weights : Tensor
         float32 ``(N, *kept)``.
+    spots : tuple of Spot
+        What the patches were drawn around.
     """
 
     images: Tensor
     targets: Tensor
     weights: Tensor
+    spots: tuple[Spot, ...]
 
 
 class Batches:
@@ -63,7 +67,7 @@ class Batches:
         """The batch of a seed, from the strokes as they are now."""
         rng = np.random.default_rng(seed)
         generator = torch.Generator().manual_seed(seed)
-        spots = self._sampler.draw(rng, plan.batch)
+        spots = self._sampler.draw(rng, plan.batch, self._config.sampling)
         source = self._augmenter.source_shape(plan.shape)
         starts = [self._sampler.start(rng, spot, source, plan.kept) for spot in spots]
         batch = self._sampler.read(spots, starts, source)
@@ -78,7 +82,13 @@ class Batches:
             images.contiguous(memory_format=memory_format(self._model.ndim)),
             targets,
             pixel_weights(targets, boundary, torch.from_numpy(self._sampler.counts), self._config.loss.boundary),
+            tuple(spots),
         )
+
+    def learnt(self, batch: Batch, logits: Tensor) -> None:
+        """Let the sampler know how hard each patch was; `logits` are the network's main output."""
+        losses = patch_losses(logits, batch.targets).tolist() if self._config.sampling.hard > 0 else ()
+        self._sampler.learnt(batch.spots if losses else (), losses)
 
 
 def crop(tensor: Tensor, margin: Sequence[int]) -> Tensor:

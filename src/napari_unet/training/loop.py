@@ -408,6 +408,7 @@ class Trainer:
                         loss = loss + more
                 descent.backward(loss / plan.accumulate)
             total += float(loss.detach()) / plan.accumulate
+            self._batches.learnt(batch, outputs[0])
         descent.step(total)
         self.team.share_buffers(self.network)
         self._average.update(self.network, self.config.ema)
