@@ -88,6 +88,22 @@ def test_images_smaller_than_a_patch(shape):
     assert len(steps(trainer.run())) == 2
 
 
+@pytest.mark.parametrize("spacing", [None, (4.0, 1.0, 1.0)])
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_images_of_different_sizes_densely_and_sparsely_annotated(ndim, spacing):
+    """One is painted whole, one by strokes, one by a complete region."""
+    model = ModelConfig(width=2, depth=1, ndim=ndim, task="instances", spacing=spacing if ndim == 3 else None)
+    trainer = Trainer(model, settings(steps=4, batch_size=16))
+    for key, shape in (("whole", (6, 30, 50)), ("strokes", (9, 71, 40)), ("region", (5, 33, 33))):
+        image, truth, strokes = scene(shape[3 - ndim :], seed=len(key))
+        trainer.set_image(key, image, "ZYX"[3 - ndim :])
+        painted = (truth + 1).astype(np.uint8) if key == "whole" else strokes
+        trainer.set_strokes(key, painted, [[(0, n // 2) for n in image.shape]] if key == "region" else ())
+    assert len(steps(trainer.run())) == 4
+    seen = {spot.key for spot in trainer._sampler.draw(np.random.default_rng(0), 60)}
+    assert seen == {"whole", "strokes", "region"}
+
+
 # ---------------------------------------------------------------------- it learns
 
 
