@@ -30,7 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model", type=Path, required=True, metavar="OUT", help="Model file to write.")
     parser.add_argument(
-        "--start", type=Path, metavar="FILE", help="Model file to go on from; random weights if not given."
+        "--start",
+        type=Path,
+        metavar="FILE",
+        help="Model file to go on from, also with other --classes or --in-channels; random weights if not given.",
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="File to keep the state of the training in, once a minute."
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="Go on from the checkpoint, if it is there, as if never interrupted."
     )
     parser.add_argument("--axes", help="Axes of the images, for example TZCYX; read from the files if not given.")
     parser.add_argument("--dense", action="store_true", help="The strokes are complete masks with 0 as background.")
@@ -42,17 +51,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train and save the model."""
     from napari_unet.session.model import Model
+    from napari_unet.training.parallel import leave, rank
 
+    if options.resume and options.checkpoint is None:
+        raise ConfigError("name the file to go on from with --checkpoint")
     if options.model.exists() and not options.overwrite:
         raise ConfigError(f"choose another name or add --overwrite: {options.model} exists")
     images, strokes, axes = _load(options)
     training = read_config(options, TrainConfig)
-    if training.seconds is None and training.steps is None:
+    if training.seconds is None and training.steps is None and training.patience is None:
         training = training.replace(seconds=DEFAULT_SECONDS)
     start = Model.load(options.start) if options.start else _model_config(options, images[0], axes, strokes)
-    model = learn(images, strokes, model=start, training=training, axes=axes)
-    model.save(options.model)
-    say(f"Saved {options.model}")
+    adapt = _adapted(options, start.config) if isinstance(start, Model) else None
+    kept = {"checkpoint": options.checkpoint, "resume": options.resume}
+    try:
+        model = learn(images, strokes, model=start, adapt=adapt, training=training, axes=axes, **kept)
+    finally:
+        leave()
+    if rank() == 0:
+        model.save(options.model)
+        say(f"Saved {options.model}")
     return 0
 
 
@@ -73,6 +91,11 @@ def _load(options: argparse.Namespace) -> tuple[list[Any], list[Any], str]:
     if options.dense:
         strokes = [import_mask(mask) for mask in strokes]
     return [image.array for image in images], strokes, axes
+
+
+def _adapted(options: argparse.Namespace, base: ModelConfig) -> ModelConfig:
+    """The model to go on from, with what was given on the command line."""
+    return read_config(options, ModelConfig, base.replace(colors=()) if hasattr(options, "classes") else base)
 
 
 def _model_config(options: argparse.Namespace, image: Any, axes: str, strokes: list[Any]) -> ModelConfig:

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 def learn(images: Any, strokes: Any, **options: Any) -> Model:
     """Run `napari_unet.train` with progress on the terminal; Ctrl-C ends it and keeps what was learnt."""
     from napari_unet.session.model import train
+    from napari_unet.training.parallel import rank
 
-    progress, finished = Progress(), []
+    progress, finished, speaks = Progress(), [], rank() == 0
     with stop_on_interrupt() as should_stop:
         for event in train(images, strokes, should_stop=should_stop, **options):
-            progress.show(event)
+            if speaks:
+                progress.show(event)
             if isinstance(event, Finished):
                 finished.append(event)
     model: Model = finished[-1].model

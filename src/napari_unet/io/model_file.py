@@ -1,38 +1,26 @@
-"""The model file: one safetensors file with the weights and, in its JSON header, all that is needed to use them.
-
-A SHA-256 over every byte of the file (its own 64 digits counted as zeros) stands in the header, for safetensors itself
-loads flipped bits without a word. Nothing in a file is executed. Reading the header needs no torch.
-"""
+"""The model file: the weights and, in the header, all that is needed to use them."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from errno import ENOENT
 from importlib import metadata
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, JsonValue, ValidationError
 
 from napari_unet.config import Config, ModelConfig
 from napari_unet.errors import ConfigError, ModelFileError
-from napari_unet.io.atomic import replacing
+from napari_unet.io.tensor_file import Kind, damaged, load_tensors, read_payload, write_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT = 1
-#: Header size that safetensors itself allows, bytes.
-LARGEST_HEADER = 100_000_000
-_KEY = "napari_unet"
-_NO_HASH = "0" * 64
-_HASH = re.compile("[0-9a-f]{64}")
+_MODEL = Kind("napari_unet", "model file", "model")
 
 
 class ModelHeader(Config):
@@ -49,7 +37,7 @@ class ModelHeader(Config):
     @classmethod
     def now(cls, **fields: Any) -> Self:
         """A header with the versions in use and the time of day."""
-        return cls(versions=_versions(), created=datetime.now(UTC).isoformat(timespec="seconds"), **fields)
+        return cls(versions=versions_in_use(), created=datetime.now(UTC).isoformat(timespec="seconds"), **fields)
 
 
 def save_model(path: str | os.PathLike[str], state: Mapping[str, Tensor], header: ModelHeader) -> None:
@@ -69,22 +57,7 @@ def save_model(path: str | os.PathLike[str], state: Mapping[str, Tensor], header
     ModelFileError
         When the file cannot be written.
     """
-    from safetensors.torch import save
-
-    about = {_KEY: json.dumps(header.model_dump(mode="json")), "sha256": _NO_HASH}
-    payload = save({name: _plain(tensor) for name, tensor in state.items()}, about)
-    end = 8 + int.from_bytes(payload[:8], "little")
-    head, rest = payload[:end], memoryview(payload)[end:]
-    signed = head.replace(_field(_NO_HASH), _field(_digest(head, rest)), 1)
-    try:
-        with replacing(path) as temporary, temporary.open("xb") as file:
-            file.write(signed)
-            file.write(rest)
-    except OSError as error:
-        reason = error.strerror or "the disk did not take it"
-        raise ModelFileError(
-            f"save the model elsewhere or free some space: '{path}' could not be written ({reason}), and is as before"
-        ) from error
+    write_tensors(path, _MODEL, state, json.dumps(header.model_dump(mode="json")))
 
 
 def load_model(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], ModelHeader]:
@@ -107,14 +80,9 @@ def load_model(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], ModelHe
     ModelFileError
         When the file is missing, damaged, or not a napari-unet model.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    payload, header = _read(path)
-    try:
-        return load(payload), header
-    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise _damaged(path) from error
+    payload, text = read_payload(path, _MODEL)
+    header = _validate(text, path)
+    return load_tensors(payload, path, _MODEL), header
 
 
 def read_header(path: str | os.PathLike[str]) -> ModelHeader:
@@ -125,56 +93,7 @@ def read_header(path: str | os.PathLike[str]) -> ModelHeader:
     ModelFileError
         As for `load_model`.
     """
-    return _read(path)[1]
-
-
-def _plain(tensor: Tensor) -> Tensor:
-    """A contiguous tensor on the CPU that shares its memory with no other."""
-    return tensor.detach().cpu().clone().contiguous()
-
-
-def _read(path: str | os.PathLike[str]) -> tuple[bytes, ModelHeader]:
-    """The bytes and the header of a file whose hash is right; a foreign file is not read to its end."""
-    try:
-        if not Path(path).is_file():
-            raise FileNotFoundError(ENOENT, "no such file")
-        with Path(path).open("rb") as file:
-            head = _read_head(file, path)
-            text, digest = _about(head, path)
-            payload = head + file.read()
-    except (OSError, ValueError) as error:
-        if isinstance(error, ModelFileError):
-            raise
-        reason = getattr(error, "strerror", None) or "no such file"
-        raise ModelFileError(f"choose another model file: '{path}' cannot be read ({reason})") from error
-    blank = head.replace(_field(digest), _field(_NO_HASH), 1)
-    if _digest(blank, memoryview(payload)[len(head) :]) != digest:
-        raise _damaged(path)
-    return payload, _validate(text, path)
-
-
-def _read_head(file: BinaryIO, path: str | os.PathLike[str]) -> bytes:
-    """Length and JSON header as they lie in the file."""
-    first = file.read(8)
-    size = int.from_bytes(first, "little")
-    if len(first) != 8 or not 2 <= size <= LARGEST_HEADER:
-        raise _foreign(path)
-    head = first + file.read(size)
-    if len(head) != 8 + size:
-        raise _foreign(path)
-    return head
-
-
-def _about(head: bytes, path: str | os.PathLike[str]) -> tuple[str, str]:
-    """Our header text and the hash."""
-    try:
-        about = json.loads(head[8:])["__metadata__"]
-        text, digest = about[_KEY], about["sha256"]
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise _foreign(path) from error
-    if not (isinstance(text, str) and isinstance(digest, str) and _HASH.fullmatch(digest)):
-        raise _foreign(path)
-    return text, digest
+    return _validate(read_payload(path, _MODEL)[1], path)
 
 
 def _validate(text: str, path: str | os.PathLike[str]) -> ModelHeader:
@@ -186,29 +105,10 @@ def _validate(text: str, path: str | os.PathLike[str]) -> ModelHeader:
     except (ConfigError, ValidationError, ValueError, LookupError, TypeError, RecursionError) as error:
         if isinstance(error, ModelFileError):
             raise
-        raise _damaged(path) from error
+        raise damaged(path, _MODEL) from error
 
 
-def _field(digest: str) -> bytes:
-    """The hash as it stands in the header; quotes inside our own text are escaped there."""
-    return f'"sha256":"{digest}"'.encode()
-
-
-def _digest(head: bytes, rest: memoryview) -> str:
-    digest = hashlib.sha256(head)
-    digest.update(rest)
-    return digest.hexdigest()
-
-
-def _foreign(path: str | os.PathLike[str]) -> ModelFileError:
-    return ModelFileError(f"choose another model file: '{path}' was not written by napari-unet")
-
-
-def _damaged(path: str | os.PathLike[str]) -> ModelFileError:
-    return ModelFileError(f"choose another copy of the model: '{path}' is damaged")
-
-
-def _versions() -> dict[str, str]:
+def versions_in_use() -> dict[str, str]:
     """Versions of what makes and runs a model."""
     known = {"python": platform.python_version()}
     for name in ("napari-unet", "torch", "safetensors", "numpy"):

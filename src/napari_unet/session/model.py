@@ -23,6 +23,7 @@ from napari_unet.io.model_file import ModelHeader, load_model, save_model
 from napari_unet.networks import build_network, estimate, geometry
 from napari_unet.networks.finetune import adapt as adapt_network
 from napari_unet.prediction.rescaling import predictor_for
+from napari_unet.session.keeping import Keeper
 from napari_unet.session.volume import VolumeJob, segment_volume
 from napari_unet.training.loop import Trainer
 from napari_unet.training.start import seeded
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DEFAULT_SECONDS = 60.0
+CHECKPOINT_SECONDS = 60.0
 
 
 class Model:
@@ -264,6 +266,9 @@ def train(
     training: TrainConfig | None = None,
     axes: str | None = None,
     complete: Sequence[Sequence[Box]] = (),
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    resume: bool = False,
     should_stop: Callable[[], bool] = never,
 ) -> Iterator[Event]:
     """Learn from strokes, one event at a time.
@@ -288,6 +293,13 @@ def train(
         For example ``"TZCYX"``; guessed from the shape if not given.
     complete : sequence of sequence of boxes, optional
         Per image, the regions in which every unpainted pixel is background, ``((start, stop), ...)`` per label axis.
+    checkpoint : path-like, optional
+        File that all that is needed to go on is written to, every `checkpoint_seconds` and at the end.
+    checkpoint_seconds : float
+        Time between two checkpoints.
+    resume : bool
+        Go on from `checkpoint`, if that file is there, as if the training had never been interrupted; `model` is then
+        the one in the file. Images, annotations and settings must be those of the interrupted training.
     should_stop : callable
         Polled at every step; returning True ends the training, and keeps the model.
 
@@ -309,11 +321,17 @@ def train(
             f"{len(annotation_list)} annotations"
         )
     training = training or TrainConfig()
+    keeper = Keeper(checkpoint, checkpoint_seconds) if checkpoint is not None else None
     trainer, history = _trainer(image_list, annotation_list, model, training, axes, adapt)
+    found = keeper.load() if keeper is not None and resume else None
+    if found is not None:
+        trainer, history = Trainer(found[1].model, training), found[1].history
     for number, (image, strokes) in enumerate(zip(image_list, annotation_list, strict=True)):
         trainer.set_image(str(number), image, axes or _axes_for(image, trainer.model))
         trainer.set_strokes(str(number), np.asarray(strokes), complete[number] if complete else ())
-    yield from _completed(trainer, history, should_stop)
+    if found is not None:
+        trainer.restore(found[0], found[1].facts)
+    yield from _completed(trainer, history, should_stop, keeper, resume=found is not None)
 
 
 def fit(
@@ -368,13 +386,20 @@ def history_entry(finished: Finished, loss: float) -> dict[str, Any]:
 
 
 def _completed(
-    trainer: Trainer, history: tuple[dict[str, Any], ...], should_stop: Callable[[], bool]
+    trainer: Trainer,
+    history: tuple[dict[str, Any], ...],
+    should_stop: Callable[[], bool],
+    keeper: Keeper | None,
+    *,
+    resume: bool,
 ) -> Iterator[Event]:
-    """The trainer's events, with the model put into the last one."""
+    """The trainer's events and checkpoints, with the model put into the last one."""
     loss = float("nan")
-    for event in trainer.run(should_stop=should_stop):
+    for event in trainer.run(should_stop=should_stop, resume=resume):
         if isinstance(event, Step):
             loss = event.loss
+        if keeper is not None and isinstance(event, Step | Finished):
+            yield from keeper.keep(trainer, history, force=isinstance(event, Finished))
         if isinstance(event, Finished):
             entries = (*history, history_entry(event, loss))
             yield replace(event, model=Model.from_trainer(trainer, entries))

@@ -23,17 +23,19 @@ class Average:
     ----------
     network : nn.Module
         Copy in evaluation mode that holds the average; always the same object.
+    count : int
+        Updates so far.
     """
 
     def __init__(self, network: nn.Module) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
-        self._count = 0
+        self.count = 0
 
     @torch.no_grad()
     def update(self, network: nn.Module, decay: float) -> None:
         """Move towards `network`; with decay 0 become equal to it."""
-        self._count += 1
-        kept = min(decay, (1 + self._count) / (10 + self._count))
+        self.count += 1
+        kept = min(decay, (1 + self.count) / (10 + self.count))
         ours: list[torch.Tensor] = [*self.network.parameters()]
         torch._foreach_lerp_(ours, [*network.parameters()], 1.0 - kept)
         for mine, other in zip(self.network.buffers(), network.buffers(), strict=True):

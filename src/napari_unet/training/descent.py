@@ -98,9 +98,14 @@ class Descent:
         """Take over a state of the same network and optimiser."""
         whole = self._optimizer.state_dict()
         state: dict[int, dict[str, Tensor]] = {}
+        parameters = [p for group in self._optimizer.param_groups for p in group["params"]]
         for key, value in tensors.items():
             number, name = key.split(".", 1)
-            state.setdefault(int(number), {})[name] = value
+            like = parameters[int(number)]
+            # In the layout of the parameter: the same values in another layout may be rounded in another order.
+            state.setdefault(int(number), {})[name] = (
+                torch.empty_like(like).copy_(value) if value.shape == like.shape else value.clone()
+            )
         self._optimizer.load_state_dict({**whole, "state": state})
         self._scaler.load_state_dict(dict(facts["scaler"]))
         self._skipped = int(facts["skipped"])

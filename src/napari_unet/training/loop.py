@@ -42,6 +42,7 @@ from napari_unet.training.precision import choose_dtype
 from napari_unet.training.preview import Preview, preview
 from napari_unet.training.pseudo import pseudo_loss
 from napari_unet.training.schedule import Budget, learning_rate
+from napari_unet.training.snapshot import part_of, together
 from napari_unet.training.start import seeded, start_network
 
 _REASONS: tuple[StopReason, ...] = ("steps", "seconds", "stopped", "converged")
@@ -236,6 +237,58 @@ class Trainer:
         self._monitor.watch.restart(step)
         return [WentBack(step, before), StatesChanged(self.states)]
 
+    # ------------------------------------------------------------------ checkpoints
+
+    def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and plain values from which `restore` goes on as if nothing had happened.
+
+        Images and strokes are not among them.
+        """
+        descent = self._ready_descent()
+        best = self._monitor.states.best
+        tensors = together(
+            network=self.network.state_dict(),
+            average=self._average.network.state_dict(),
+            optimizer=descent.tensors(),
+            best={} if best is None else self._monitor.states.weights(best),
+        )
+        return tensors, {
+            "step": self.step,
+            "averaged": self._average.count,
+            "budget": [self._budget.done, self._budget.used],
+            "rungs": self._rungs,
+            "dtype": str(descent.dtype).removeprefix("torch."),
+            "descent": descent.facts(),
+            "monitor": self._monitor.facts(),
+            "sampler": self._sampler.state_dict(),
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Take over a `checkpoint` of a trainer with the same model, config, images and strokes.
+
+        Go on with ``run(resume=True)``.
+
+        Raises
+        ------
+        ConfigError
+            When it is one of another network or optimiser.
+        """
+        self._use(self.config)
+        try:
+            self.network.load_state_dict(part_of(tensors, "network"))
+            self._average.network.load_state_dict(part_of(tensors, "average"))
+            dtype = getattr(torch, facts["dtype"])
+            self._descent, self._kind = Descent(self.network, self.config, self.device, dtype), self._optimizer_kind()
+            self._descent.load(part_of(tensors, "optimizer"), facts["descent"])
+            self._monitor.load(facts["monitor"], part_of(tensors, "best"))
+            done, used = facts["budget"]
+        except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
+            raise ConfigError("give the model and the settings that this checkpoint was written with") from error
+        self.step, self._average.count, self._rungs = int(facts["step"]), int(facts["averaged"]), int(facts["rungs"])
+        self._budget = Budget(done=int(done), before=float(used), used=float(used))
+        self._choose_again()
+        self._sampler.load_state_dict(facts["sampler"])
+
     # ------------------------------------------------------------------ learning
 
     def run(
@@ -272,10 +325,12 @@ class Trainer:
         yield Started(str(self.device), parameters, counts)
         yield from map(Warned, self._warnings(counts))
         yield from map(Warned, self._begin(resume))
+        if self._monitor.is_due(self.step, self._plan, self.config):
+            yield from self._check()
         while (reason := self._reason(should_stop)) is None:
             yield from self._monitor.take_news()
             yield from self._advance()
-            if self.step % self._monitor.interval(self._plan, self.config) == 0:
+            if self._monitor.is_due(self.step, self._plan, self.config):
                 yield from self._check()
         yield from self._end(reason)
 
@@ -329,11 +384,15 @@ class Trainer:
         """What depends on device and config: batches, outputs, optimiser."""
         self._batches = Batches(self._sampler, self.model, self.config, self.device)
         self._outputs = self.team.wrap(_Outputs(self.network, deep=self.model.deep_supervision))
+        if self._descent is None or self._optimizer_kind() != self._kind:
+            dtype = choose_dtype(self.config.precision, self.network, self._trial_loss, self.device)
+            self._descent = Descent(self.network, self.config, self.device, dtype)
+            self._kind = self._optimizer_kind()
+
+    def _optimizer_kind(self) -> tuple[Any, ...]:
+        """What the optimiser depends on; a change of it starts a new one."""
         c = self.config
-        kind = (self.device, c.optimizer, c.momentum, c.clip, c.learns, c.encoder_rate, c.precision)
-        if self._descent is None or kind != self._kind:
-            dtype = choose_dtype(c.precision, self.network, self._trial_loss, self.device)
-            self._descent, self._kind = Descent(self.network, c, self.device, dtype), kind
+        return self.device, c.optimizer, c.momentum, c.clip, c.learns, c.encoder_rate, c.precision
 
     def _counts(self) -> dict[str, int]:
         return dict(zip(class_names(self.model), map(int, self._sampler.counts), strict=True))

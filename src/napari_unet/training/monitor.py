@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,7 @@ class Monitor:
         self._rights: deque[tuple[float, int]] = deque(maxlen=RECENT)
         self._number = 0
         self._said = ""
+        self._checked = 0
         self._trials: tuple[int, list[Trial]] = (-1, [])
 
     # ------------------------------------------------------------------ strokes
@@ -96,7 +98,7 @@ class Monitor:
         """A training begins; one that is resumed is judged as if it had not paused."""
         self._begun, self._said = True, ""
         if not resume:
-            self._losses = []
+            self._losses, self._checked = [], step
             self.watch = Watch(best_step=step, cut_step=step)
 
     def saw(self, loss: float) -> None:
@@ -108,7 +110,11 @@ class Monitor:
         while self.news:
             yield self.news.popleft()
 
-    def interval(self, plan: PatchPlan, config: TrainConfig) -> int:
+    def is_due(self, step: int, plan: PatchPlan, config: TrainConfig) -> bool:
+        """Whether to check now; a training that is resumed makes up for the check it was killed before."""
+        return step != self._checked and step % self._interval(plan, config) == 0
+
+    def _interval(self, plan: PatchPlan, config: TrainConfig) -> int:
         """Steps between two checks: few enough that they cost a small part of the training, whatever is held out."""
         step = PASSES * math.prod(plan.shape) * plan.batch * plan.accumulate
         cost = self._judge.pixels(self._held_out())
@@ -118,6 +124,7 @@ class Monitor:
         self, step: int, network: nn.Module, examples: Mapping[str, Example], weights: Callable[[], dict[str, Tensor]]
     ) -> Iterator[Event]:
         """Try the network on the held-out strokes, and keep its state."""
+        self._checked = step
         before = self.states.best_score
         score, classes, areas, reason = self._score(network, examples)
         loss = float(np.mean(self._losses)) if self._losses else math.nan
@@ -163,15 +170,25 @@ class Monitor:
         return {
             "watch": self.watch.facts(),
             "losses": self._losses,
+            "checked": self._checked,
             "held_out": self.holdout.facts(),
-            "corrections": [self._number, list(self._rights)],
+            "corrections": [self._number, [list(right) for right in self._rights]],
+            "best": _plain(next((state for state in self.states.list() if state.best), None)),
         }
 
-    def load(self, facts: Mapping[str, Any]) -> None:
-        """Take over a state; the annotations have to choose again afterwards."""
+    def load(self, facts: Mapping[str, Any], best: Mapping[str, Tensor]) -> None:
+        """Take over a state and the weights of the best one; the annotations have to choose again afterwards."""
+        if facts["best"] is not None:
+            about = facts["best"]
+            self.states.keep(best, KeptState(about["step"], about["loss"], Score(**about["score"])))
         self.watch = Watch.of(facts["watch"])
-        self._losses = list(facts["losses"])
+        self._losses, self._checked = list(facts["losses"]), int(facts["checked"])
         self.holdout.load(facts["held_out"])
         self._number, rights = facts["corrections"]
         self._rights = deque(((float(r), int(n)) for r, n in rights), maxlen=RECENT)
         self._begun = True
+
+
+def _plain(state: KeptState | None) -> dict[str, Any] | None:
+    """A scored state as plain values."""
+    return None if state is None else asdict(state)
