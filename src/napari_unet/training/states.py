@@ -51,9 +51,9 @@ class States:
 
     @property
     def best(self) -> int | None:
-        """Step of the best score on held-out strokes; None when nothing was scored."""
-        scored = [(e.about.score.value, e.about.step) for e in self._entries if e.about.score is not None]
-        return max(scored)[1] if scored else None
+        """Step of the best score on held-out strokes, the first of equal ones; None when nothing was scored."""
+        scored = [(e.about.score.value, -e.about.step) for e in self._entries if e.about.score is not None]
+        return -max(scored)[1] if scored else None
 
     @property
     def best_score(self) -> Score | None:
