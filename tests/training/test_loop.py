@@ -348,7 +348,7 @@ def test_a_loss_that_is_not_finite_ends_training_and_spares_the_weights():
     events = trainer.run()
     next(events), next(events)
     state = trainer.prediction_state()
-    trainer._mean_loss = lambda outputs, batch: outputs[0].sum() * float("nan")
+    trainer._learner._mean_loss = lambda outputs, batch: outputs[0].sum() * float("nan")
     with pytest.raises(TrainingError, match="learning rate"):
         next(events)
     assert equal(state, trainer.prediction_state())
@@ -356,14 +356,14 @@ def test_a_loss_that_is_not_finite_ends_training_and_spares_the_weights():
 
 def test_out_of_memory_halves_the_batch_then_the_patch():
     trainer = trainer_of(config=settings(steps=2, batch_size=4, patch_size=32))
-    forward, limit = trainer._forward, 1 * 16 * 16
+    forward, limit = trainer._learner.forward, 1 * 16 * 16
 
     def scarce(images):
         if images.shape[0] * images.shape[2] * images.shape[3] > limit:
             raise torch.OutOfMemoryError("no memory")
         return forward(images)
 
-    trainer._forward = scarce
+    trainer._learner.forward = scarce
     events = list(trainer.run())
     assert [event.message.split("with ")[1] for event in events if isinstance(event, Warned)] == [
         "2 patches of 32 x 32 pixels, 2 times for each step",
@@ -379,7 +379,7 @@ def test_too_little_memory_for_anything():
     def scarce(images):
         raise torch.OutOfMemoryError("no memory")
 
-    trainer._forward = scarce
+    trainer._learner.forward = scarce
     with pytest.raises(TrainingError, match="memory"):
         list(trainer.run())
 
@@ -390,7 +390,7 @@ def test_other_errors_are_not_swallowed():
     def broken(images):
         raise RuntimeError("something else")
 
-    trainer._forward = broken
+    trainer._learner.forward = broken
     with pytest.raises(RuntimeError, match="something else"):
         list(trainer.run())
 

@@ -14,14 +14,14 @@ CPU = torch.device("cpu")
 
 def scarce(trainer, limit, only=None):
     """Let `trainer` run out of memory above `limit` input pixels, on the device `only` if one is given."""
-    forward = trainer._forward
+    forward = trainer._learner.forward
 
     def guarded(images):
         if images[:, 0].numel() > limit and (only is None or trainer.device == only):
             raise torch.OutOfMemoryError("no memory")
         return forward(images)
 
-    trainer._forward = guarded
+    trainer._learner.forward = guarded
 
 
 def warnings(events):
@@ -35,9 +35,9 @@ def steps(events):
 def test_down_the_ladder_a_step_still_sees_as_many_patches(make_trainer):
     trainer = make_trainer(steps=3, batch_size=4, patch_size=16)
     seen = []
-    make = trainer.__class__._learn
+    make = trainer._learner.learn
     scarce(trainer, 16 * 16)
-    trainer._learn = lambda plan, rate: seen.append(plan) or make(trainer, plan, rate)
+    trainer._learner.learn = lambda plan, rate: seen.append(plan) or make(plan, rate)
     events = list(trainer.run())
     assert warnings(events) == [
         "memory ran out; training goes on with 2 patches of 16 x 16 pixels, 2 times for each step",
@@ -90,7 +90,7 @@ def test_other_errors_are_not_swallowed(make_trainer, error):
     def broken(images):
         raise error
 
-    trainer._forward = broken
+    trainer._learner.forward = broken
     with pytest.raises(type(error), match=str(error)):
         list(trainer.run())
 

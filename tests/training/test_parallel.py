@@ -40,7 +40,7 @@ alone = Trainer(trainer.model, config, state=before)
 alone.set_image("a", image, "YX")
 alone.set_strokes("a", strokes)
 alone.team.size = 1
-alone._use(config), list(alone._begin(False)), alone._learn(alone._plan, 0.0)
+alone._use(config), list(alone._begin(False)), alone._learner.learn(alone._plan, 0.0)
 own = {k: p.grad.clone() for k, p in alone.network.named_parameters()}
 torch.save({"state": trainer.network.state_dict(), "gradients": gradients, "own": own,
             "losses": [e.loss for e in events if isinstance(e, Step)]}, f"{folder}/{rank}.pt")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,22 +26,15 @@ from napari_unet.events import (
     WentBack,
     never,
 )
-from napari_unet.networks.device import choose_device, keep_memory
-from napari_unet.networks.finetune import freeze
 from napari_unet.training import memory
-from napari_unet.training.average import Average
-from napari_unet.training.batches import Batch, Batches
-from napari_unet.training.descent import Descent
-from napari_unet.training.losses import Loss
+from napari_unet.training.batches import Batches
+from napari_unet.training.learner import Learner
 from napari_unet.training.monitor import Monitor
-from napari_unet.training.parallel import Team, local_device
-from napari_unet.training.patches import PatchPlan, plan_patches
-from napari_unet.training.precision import choose_dtype
+from napari_unet.training.parallel import Team
+from napari_unet.training.patches import plan_patches
 from napari_unet.training.preview import Preview, preview
-from napari_unet.training.pseudo import pseudo_loss
 from napari_unet.training.schedule import Budget, learning_rate
 from napari_unet.training.snapshot import part_of, together
-from napari_unet.training.start import seeded, start_network
 
 _REASONS: tuple[StopReason, ...] = ("steps", "seconds", "stopped", "converged")
 
@@ -67,17 +58,6 @@ class Trainer:
     ConfigError
         When the weights do not fit the model, or the device is not there.
 
-    Attributes
-    ----------
-    network : nn.Module
-        The network that is trained.
-    step : int
-        Steps done in the life of the model.
-    device : torch.device
-        Where it is.
-    team : Team
-        The processes that train together.
-
     Examples
     --------
     >>> image = np.zeros((64, 64), np.uint8)
@@ -99,19 +79,31 @@ class Trainer:
     ) -> None:
         self.model = model
         self.config = config or TrainConfig()
-        self.step = step
-        self.device = choose_device(local_device(self.config.device))
-        if self.device.type == "cpu":
-            keep_memory()
-        self.team = Team(self.device)
-        self.network = start_network(model, self.config.seed, state).to(self.device)
-        self._average = Average(self.network)
+        self._learner = Learner(model, self.config, state, step)
         self._sampler = Sampler(model)
         self._monitor = Monitor(model, self.config, learnt_before=step > 0)
         self._budget = Budget()
-        self._descent: Descent | None = None
-        self._kind: tuple[Any, ...] = ()
         self._rungs = 0
+
+    @property
+    def network(self) -> nn.Module:
+        """The network that is trained."""
+        return self._learner.network
+
+    @property
+    def step(self) -> int:
+        """Steps done in the life of the model."""
+        return self._learner.step
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self._learner.device
+
+    @property
+    def team(self) -> Team:
+        """The processes that train together."""
+        return self._learner.team
 
     # ------------------------------------------------------------------ what to learn from
 
@@ -178,11 +170,13 @@ class Trainer:
 
     def prediction_network(self) -> nn.Module:
         """The network to predict with: averaged weights, evaluation mode, always the same object."""
-        return self._average.network
+        return self._learner.average.network
 
     def prediction_state(self) -> dict[str, Tensor]:
         """Copies of the averaged weights and the buffers, on the CPU."""
-        return {name: value.detach().cpu().clone() for name, value in self._average.network.state_dict().items()}
+        return {
+            name: value.detach().cpu().clone() for name, value in self._learner.average.network.state_dict().items()
+        }
 
     def preview(self, count: int = 6, seed: int = 0, config: TrainConfig | None = None) -> Preview:
         """Augmented patches with their strokes, as a step would learn from them; nothing is learnt.
@@ -230,10 +224,8 @@ class Trainer:
         if weights is None:
             known = ", ".join(str(state.step) for state in self.states) or "none yet"
             raise ConfigError(f"choose a state that was kept: there is none of step {step} (kept: {known})")
-        before, self.step = self.step, step
-        self.network.load_state_dict(weights)
-        self._average.network.load_state_dict(weights)
-        self._descent = None
+        before = self.step
+        self._learner.load(weights, step)
         self._monitor.watch.restart(step)
         return [WentBack(step, before), StatesChanged(self.states)]
 
@@ -244,21 +236,13 @@ class Trainer:
 
         Images and strokes are not among them.
         """
-        descent = self._ready_descent()
         best = self._monitor.states.best
-        tensors = together(
-            network=self.network.state_dict(),
-            average=self._average.network.state_dict(),
-            optimizer=descent.tensors(),
-            best={} if best is None else self._monitor.states.weights(best),
-        )
+        kept = {} if best is None else self._monitor.states.weights(best)
+        tensors = self._learner.tensors() | together(best=kept)
         return tensors, {
-            "step": self.step,
-            "averaged": self._average.count,
             "budget": [self._budget.done, self._budget.used],
             "rungs": self._rungs,
-            "dtype": str(descent.dtype).removeprefix("torch."),
-            "descent": descent.facts(),
+            "learner": self._learner.facts(),
             "monitor": self._monitor.facts(),
             "sampler": self._sampler.state_dict(),
         }
@@ -275,16 +259,12 @@ class Trainer:
         """
         self._use(self.config)
         try:
-            self.network.load_state_dict(part_of(tensors, "network"))
-            self._average.network.load_state_dict(part_of(tensors, "average"))
-            dtype = getattr(torch, facts["dtype"])
-            self._descent, self._kind = Descent(self.network, self.config, self.device, dtype), self._optimizer_kind()
-            self._descent.load(part_of(tensors, "optimizer"), facts["descent"])
+            self._learner.restore(tensors, facts["learner"])
             self._monitor.load(facts["monitor"], part_of(tensors, "best"))
             done, used = facts["budget"]
+            self._rungs = int(facts["rungs"])
         except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
             raise ConfigError("give the model and the settings that this checkpoint was written with") from error
-        self.step, self._average.count, self._rungs = int(facts["step"]), int(facts["averaged"]), int(facts["rungs"])
         self._budget = Budget(done=int(done), before=float(used), used=float(used))
         self._choose_again()
         self._sampler.load_state_dict(facts["sampler"])
@@ -337,24 +317,11 @@ class Trainer:
     def _use(self, config: TrainConfig) -> None:
         """Put a config in force."""
         self.config = config
-        if config.threads is not None:
-            torch.set_num_threads(config.threads)
-        device = choose_device(local_device(config.device))
-        if device != self.device:
-            self._move(device)
-        freeze(self.network, config.learns)
+        self._learner.use(config)
         for example in self._sampler.examples.values():
             example.annotation.use(config.loss.boundary)
         if self._monitor.holdout.use(config.holdout, config.holdout_from, config.seed, anew=self.step == 0):
             self._choose_again()
-        self._loss = Loss(config.loss)
-
-    def _move(self, device: torch.device) -> None:
-        """Go on on another device."""
-        self.device = device
-        self.network.to(device)
-        self._average.network.to(device)
-        self._descent = None
 
     def _choose_again(self) -> None:
         """Let every annotation forget what is held out now, and take in what no longer is."""
@@ -381,18 +348,8 @@ class Trainer:
             yield "no strokes are held out yet: training ends when its loss no longer falls"
 
     def _prepare(self) -> None:
-        """What depends on device and config: batches, outputs, optimiser."""
-        self._batches = Batches(self._sampler, self.model, self.config, self.device)
-        self._outputs = self.team.wrap(_Outputs(self.network, deep=self.model.deep_supervision))
-        if self._descent is None or self._optimizer_kind() != self._kind:
-            dtype = choose_dtype(self.config.precision, self.network, self._trial_loss, self.device)
-            self._descent = Descent(self.network, self.config, self.device, dtype)
-            self._kind = self._optimizer_kind()
-
-    def _optimizer_kind(self) -> tuple[Any, ...]:
-        """What the optimiser depends on; a change of it starts a new one."""
-        c = self.config
-        return self.device, c.optimizer, c.momentum, c.clip, c.learns, c.encoder_rate, c.precision
+        """What depends on device and config."""
+        self._learner.prepare(Batches(self._sampler, self.model, self.config, self.device), self._plan)
 
     def _counts(self) -> dict[str, int]:
         return dict(zip(class_names(self.model), map(int, self._sampler.counts), strict=True))
@@ -424,7 +381,7 @@ class Trainer:
         """One step, or one rung down the memory ladder."""
         rate = learning_rate(self.config, self._budget.done, self._budget.progress) * self._factor()
         try:
-            loss = self._learn(self._plan, rate)
+            loss = self._learner.learn(self._plan, rate)
         except RuntimeError as error:
             if not memory.is_shortage(error) or self.team.size > 1:
                 raise
@@ -444,64 +401,9 @@ class Trainer:
         if not leave:
             return f"memory ran out; training goes on with {self._plan}"
         left, self._rungs = self.device, 0
-        self._move(memory.CPU)
+        self._learner.move(memory.CPU)
         self._prepare()
         return f"the memory of {left} is too small for a single patch; training goes on on the CPU with {self._plan}"
-
-    def _learn(self, plan: PatchPlan, rate: float) -> float:
-        """One optimiser step; the mean loss of its batches."""
-        descent = self._ready_descent()
-        descent.begin(rate, self.config.weight_decay)
-        self.network.train()
-        total = 0.0
-        for part in range(plan.accumulate):
-            batch = self._batches.make(plan, self._seed(part))
-            last = part == plan.accumulate - 1
-            with self._dropout_seed(part), nullcontext() if last else self.team.alone(self._outputs):
-                with descent.autocast():
-                    outputs = self._forward(batch.images)
-                    loss = self._mean_loss(outputs, batch)
-                    if (pseudo := self.config.pseudo).weight > 0:
-                        teacher = self._average.network
-                        more = pseudo_loss(outputs[0], batch.images, batch.targets, teacher, pseudo, self.step)
-                        loss = loss + more
-                descent.backward(loss / plan.accumulate)
-            total += float(loss.detach()) / plan.accumulate
-            self._batches.learnt(batch, outputs[0])
-        descent.step(total)
-        self.team.share_buffers(self.network)
-        self._average.update(self.network, self.config.ema)
-        self.step += 1
-        return total
-
-    def _ready_descent(self) -> Descent:
-        if self._descent is None:
-            self._prepare()
-        assert self._descent is not None
-        return self._descent
-
-    def _mean_loss(self, outputs: Sequence[Tensor], batch: Batch) -> Tensor:
-        return self._loss.deep(outputs, batch.targets, batch.weights)
-
-    def _trial_loss(self, network: nn.Module) -> Tensor:
-        """Loss of a copy of the network on a real batch, for the test of precisions."""
-        batch = self._batches.make(self._plan, self._seed())
-        return self._mean_loss(_Outputs(network, deep=self.model.deep_supervision)(batch.images), batch)
-
-    def _forward(self, images: Tensor) -> list[Tensor]:
-        """Logits; with deep supervision those of all outputs."""
-        return self._outputs(images)
-
-    def _dropout_seed(self, part: int) -> AbstractContextManager[Any]:
-        """Dropout from a seed of this step, the global generators left as they were."""
-        if self.model.dropout == 0:
-            return nullcontext()
-        return seeded(self._seed(part), self.device)
-
-    def _seed(self, part: int = 0) -> int:
-        """Seed of this step: an interrupted training goes on as if it had not been."""
-        more = (part, self.team.rank) if part or self.team.rank else ()
-        return int(np.random.SeedSequence((self.config.seed, self.step, *more)).generate_state(1, np.uint32)[0])
 
     def _check(self) -> Iterator[Event]:
         yield from self._monitor.check(
@@ -517,16 +419,3 @@ class Trainer:
         if reason == "converged" and best is not None and best != self.step:
             yield from self.go_back(best)
         yield Finished(reason, self.step, self._budget.elapsed)
-
-
-class _Outputs(nn.Module):
-    """The outputs of a network as a list, as one call: what several processes share gradients of."""
-
-    def __init__(self, network: nn.Module, *, deep: bool) -> None:
-        super().__init__()
-        self.network = network
-        self._deep = deep and hasattr(network, "forward_deep")
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        network: Any = self.network
-        return list(network.forward_deep(images)) if self._deep else [network(images)]
