@@ -148,6 +148,23 @@ def test_training_goes_on_from_a_model(model: Path, folder: Path, capsys):
     assert "4 steps" in capsys.readouterr().out
 
 
+def test_a_model_gets_another_class(model: Path, folder: Path, capsys):
+    line = ["train", "image.tif", "--strokes", "strokes.tif", "--model", "n.unet", "--start", "m.unet", *SMALL]
+    assert main([*line, "--classes", "background,edge,cell", "--learns", "decoder"]) == 0
+    capsys.readouterr()
+    assert main(["info", "n.unet"]) == 0
+    assert "2 = edge" in capsys.readouterr().out
+
+
+def test_a_training_is_resumed_from_its_checkpoint(folder: Path, capsys):
+    line = ["train", "image.tif", "--strokes", "strokes.tif", "--checkpoint", "c.ckpt", "--resume", *SMALL]
+    assert main([*line, "--model", "one.unet"]) == 0
+    assert (folder / "c.ckpt").exists()
+    longer = [*line, "--model", "two.unet", "--steps", "5"]
+    assert main(longer) == 0
+    assert "Training ended after 5 steps" in capsys.readouterr().err
+
+
 def test_a_dense_mask_is_imported_by_choice(folder: Path, capsys):
     tifffile.imwrite(folder / "binary.tif", (tifffile.imread(folder / "mask.tif") > 0).astype(np.uint8))
     line = ["train", "image.tif", "--strokes", "binary.tif", "--model", "d.unet", *SMALL]
@@ -162,6 +179,7 @@ def test_a_dense_mask_is_imported_by_choice(folder: Path, capsys):
         (["train", "image.tif", "--strokes", "strokes.tif", "strokes.tif", "--model", "x.unet"], "one strokes file"),
         (["train", "image.tif", "--strokes", "strokes.tif", "--model", "m.unet"], "--overwrite"),
         (["train", "image.tif", "--strokes", "strokes.tif", "--model", "x.unet", "--width", "0"], "width"),
+        (["train", "image.tif", "--strokes", "strokes.tif", "--model", "x.unet", "--resume"], "--checkpoint"),
         (["train", "image.tif", "--strokes", "strokes.tif", "--model", "x.unet", "--axes", "ZYX"], "axes"),
         (["train", "image.tif", "--strokes", "strokes.tif", "--model", "no/where/x.unet", *SMALL], "x.unet"),
         (["predict", "--model", "image.tif", "image.tif", "x.tif"], "image.tif"),

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from napari_unet.networks.device import choose_device, keep_memory, return_memory
+from napari_unet.networks.device import choose_device, keep_memory, return_memory, unsupported_card
 
 
 @pytest.mark.parametrize(
@@ -25,10 +25,24 @@ def test_a_card_is_taken_when_this_torch_has_kernels_for_it(monkeypatch, card, c
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "some card")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index=None: "some card")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index=None: card)
     monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: compiled)
     assert choose_device("auto").type == expected
+    assert ("cu126" in unsupported_card("auto")) == (expected == "cpu")
+    assert unsupported_card("cpu") == ""
+
+
+def test_a_card_that_was_asked_for_but_has_no_kernels_is_not_tried(monkeypatch, caplog):
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda size, device: empty(size))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index=None: "GTX 1080")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index=None: (6, 1))
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_90"])
+    assert choose_device("cuda:0") == torch.device("cpu")
+    assert "GTX 1080" in caplog.text
+    assert '"torch<2.15"' in caplog.text
 
 
 def test_without_a_card_the_cpu_is_taken(monkeypatch):

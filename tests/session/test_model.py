@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ from napari_unet.data.normalize import fit_normalizer
 from napari_unet.data.simulate import paint_strokes
 from napari_unet.data.source import ImageSource
 from napari_unet.data.synthetic import touching_cells
-from napari_unet.errors import AnnotationError, ImageError, ModelFileError
-from napari_unet.events import Finished, Started, Step
+from napari_unet.errors import AnnotationError, ConfigError, ImageError, ModelFileError
+from napari_unet.events import CheckpointSaved, Finished, Started, Step, Warned
 from napari_unet.io.model_file import ModelHeader, save_model
 from napari_unet.prediction.predictor import Predictor
 
@@ -192,3 +193,61 @@ def test_another_pixel_size_comes_back_on_the_grid_of_the_image():
     assert finer.shape == (2, 40, 44)
     assert not np.allclose(finer, model.predict(image, output="probabilities"))
     np.testing.assert_array_equal(model.predict(image, spacing=(1, 1)), model.predict(image))
+
+
+@pytest.mark.parametrize("learns", ["all", "decoder", "head"])
+def test_a_model_goes_on_with_other_classes_and_channels(field, learns):
+    image, strokes = field
+    first = nu.fit(image, strokes, model=SMALL, training=FAST)
+    wider = SMALL.replace(classes=("background", "edge", "cell"), in_channels=2)
+    two = np.stack([image, image])
+    second = nu.fit(
+        two,
+        np.where(strokes > 1, 3, strokes),
+        model=first,
+        adapt=wider,
+        training=FAST.replace(learns=learns),
+        axes="CYX",
+    )
+    assert (second.config, second.step) == (wider, 4)
+    assert second.predict(two, axes="CYX").shape == image.shape
+    before, after = first.network.state_dict(), second.network.state_dict()
+    kept = {
+        name for name in before if before[name].shape == after[name].shape and torch.equal(before[name], after[name])
+    }
+    bottom = "encoder.1.conv1.weight"
+    assert bottom in before
+    assert (bottom in kept) == (learns != "all")
+
+
+def test_adapting_needs_a_model(field):
+    with pytest.raises(ConfigError, match="the model to adapt"):
+        nu.fit(*field, adapt=SMALL, training=FAST)
+
+
+def test_a_killed_training_goes_on_from_its_checkpoint(field, tmp_path: Path):
+    config = FAST.replace(steps=6)
+    whole = nu.fit(*field, model=SMALL, training=config)
+    path = tmp_path / "run.ckpt"
+    events = nu.train(*field, model=SMALL, training=config, checkpoint=path, checkpoint_seconds=0, resume=True)
+    saved = [event for event in itertools.islice(events, 7) if isinstance(event, CheckpointSaved)]
+    events.close()
+    assert saved[-1] == CheckpointSaved(str(path), 3)
+    again = list(nu.train(*field, training=config, checkpoint=path, resume=True))
+    assert [event.step for event in again if isinstance(event, Step)] == [4, 5, 6]
+    state = again[-1].model.network.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in whole.network.state_dict().items())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_does_not_end_a_training(field, tmp_path: Path, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    path = tmp_path / "run.ckpt"
+    events = list(nu.train(*field, model=SMALL, training=FAST, checkpoint=path, checkpoint_seconds=0))
+    (warned,) = (event for event in events if isinstance(event, Warned))
+    assert "No space left" in warned.message
+    assert isinstance(events[-1], Finished)
+    assert not list(tmp_path.iterdir())

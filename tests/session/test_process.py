@@ -17,13 +17,25 @@ import pytest
 from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
 from napari_unet.data.simulate import paint_strokes
 from napari_unet.data.synthetic import touching_cells
-from napari_unet.events import Event, Finished, Saved, Started, Step, Warned
+from napari_unet.events import (
+    Corrected,
+    Event,
+    Finished,
+    Saved,
+    Started,
+    StatesChanged,
+    Step,
+    Validated,
+    Warned,
+    WentBack,
+)
 from napari_unet.io.model_file import read_header
 from napari_unet.session import commands as do
 from napari_unet.session.arrays import SharedArray, share
 from napari_unet.session.inline import InlineSession
 from napari_unet.session.messages import Failed, ModelChanged, PredictionDone, Ready, Tile, WorkerDied
 from napari_unet.session.process import ProcessSession, sweep
+from napari_unet.session.threads import spare_threads
 
 SMALL = ModelConfig(width=4, depth=2)
 FAST = TrainConfig(patch_size=32, batch_size=2)
@@ -113,9 +125,54 @@ def test_stop_keeps_the_model(session, field):
     assert done.step == finished.step
 
 
+def test_pause_go_on_and_back(session, field):
+    """A pause keeps the schedule, earlier states can be gone back to, and new strokes are scored first."""
+    image, strokes = field
+    session.send(do.SetImage("a", image.ref, "YX"))
+    session.send(do.NewModel(ModelConfig(width=2, depth=1)))
+    session.send(do.SetStrokes("a", strokes.ref))
+    config = FAST.replace(steps=70, batch_size=1, patch_size=16)
+    session.send(do.Train(config))
+    collect(session, lambda event: isinstance(event, Step) and event.step >= 3)
+    session.send(do.StopTraining())
+    paused = collect(session, kinds(Finished))[-1].step
+    assert paused < 70
+    strokes.array[:6, :6] = 1 + (strokes.array[:6, :6] != 2)
+    session.send(do.StrokesChanged("a", ((0, 6), (0, 6))))
+    session.send(do.Train(config, resume=True))
+    events = collect(session, kinds(Finished, Failed))
+    assert (events[-1].reason, events[-1].step) == ("steps", 70)
+    assert [event.step for event in events if isinstance(event, Step)] == list(range(paused + 1, 71))
+    (corrected,) = (event for event in events if isinstance(event, Corrected))
+    assert (corrected.key, corrected.pixels, corrected.step) == ("a", 36, paused)
+    (validated,) = (event for event in events if isinstance(event, Validated))
+    assert validated.score is None
+    assert "too few strokes" in validated.reason
+    states = [event for event in events if isinstance(event, StatesChanged)][-1].states
+    assert [state.step for state in states] == [50, 70]
+    session.send(do.GoBack(50))
+    assert collect(session, kinds(WentBack))[-1] == WentBack(50, 70)
+    session.send(do.GoBack(49))
+    assert "none of step 49" in collect(session, kinds(Failed))[-1].message
+
+
+def test_a_class_is_added_to_a_trained_model(session, field, tmp_path: Path):
+    teach(session, field)
+    collect(session, kinds(Finished))
+    wider = SMALL.replace(classes=("background", "edge", "cell"))
+    session.send(do.AdaptModel(wider))
+    changed = collect(session, lambda event: isinstance(event, (ModelChanged, Failed)) and event.config == wider)[-1]
+    assert changed.step == 3
+    session.send(do.SaveModel(str(tmp_path / "wider.unet")))
+    collect(session, kinds(Saved))
+    assert read_header(tmp_path / "wider.unet").model == wider
+
+
 @pytest.mark.parametrize(
     ("command", "words"),
     [
+        (do.GoBack(3), "make a new model"),
+        (do.AdaptModel(SMALL), "make a new model"),
         (do.Train(FAST), "make a new model"),
         (do.PredictView(1, "a", (), ((0, 4), (0, 4))), "make a new model"),
         (do.SaveModel("x.unet"), "make a new model"),
@@ -273,3 +330,15 @@ def test_the_owner_never_imports_torch():
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", line], check=True)
+
+
+def test_one_core_is_left_to_the_window(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    assert spare_threads() == 7
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {3}, raising=False)
+    assert spare_threads() == 1
+    session = ProcessSession(device="cpu")
+    try:
+        assert session._options[session._options.index("--threads") + 1] == "1"
+    finally:
+        session.close()

@@ -117,6 +117,11 @@ def test_a_training_of_the_usual_size_fits(make_trainer):
     assert warnings(make_trainer().run()) == []
 
 
+def test_a_card_without_kernels_is_said(make_trainer, monkeypatch):
+    monkeypatch.setattr("napari_unet.training.loop.unsupported_card", lambda name: "not built for this card")
+    assert warnings(make_trainer().run()) == ["not built for this card"]
+
+
 def test_a_resumed_training_stays_where_the_ladder_led(make_trainer):
     trainer = make_trainer(steps=4, batch_size=4)
     scarce(trainer, 16 * 16)

@@ -20,7 +20,7 @@ _MALLOC_OPTIONS = ((-3, 2**30), (-1, 2**31 - 1), (-2, 2**26))
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device called `name`; ``"auto"`` takes a GPU that this torch has kernels for, else the CPU.
+    """The device called `name`; ``"auto"`` takes a GPU, and one that this torch has no kernels for is the CPU.
 
     Raises
     ------
@@ -39,6 +39,9 @@ def choose_device(name: str = "auto") -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ConfigError(f"choose another device than '{name}': this torch cannot use it") from error
+    if device.type == "cuda" and not has_kernels(device.index):
+        log.warning(unsupported_card(name))
+        return torch.device("cpu")
     return device
 
 
@@ -46,8 +49,25 @@ def _best() -> torch.device:
     if torch.cuda.is_available():
         if has_kernels():
             return torch.device("cuda", torch.cuda.current_device())
-        log.warning("this torch has no kernels for %s; the CPU is used", torch.cuda.get_device_name())
+        log.warning(unsupported_card())
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def unsupported_card(name: str = "auto") -> str:
+    """What to do about a card that this torch was not built for, in one sentence; "" when there is no such card.
+
+    Torch for CUDA 13 begins with Turing (compute capability 7.5); 2.14 is the last one with a build for older cards.
+    """
+    if (name != "auto" and not name.startswith("cuda")) or not torch.cuda.is_available():
+        return ""
+    index = torch.device(name).index if name != "auto" else None
+    if has_kernels(index):
+        return ""
+    return (
+        f"this torch was not built for {torch.cuda.get_device_name(index)} (but for "
+        f"{', '.join(torch.cuda.get_arch_list())}), so the CPU is used; cards before Turing need: pip install "
+        '"torch<2.15" --index-url https://download.pytorch.org/whl/cu126'
+    )
 
 
 def has_kernels(index: int | None = None) -> bool:

@@ -22,7 +22,7 @@ from napari_unet.session.commands import Command, Shutdown
 from napari_unet.session.messages import Ready, WorkerDied
 from napari_unet.session.pipe import read_message, write_message
 from napari_unet.session.replay import Replay
-from napari_unet.session.threads import PATIENT_THREADS
+from napari_unet.session.threads import PATIENT_THREADS, spare_threads
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +43,21 @@ class ProcessSession:
     device : str
         As in `TrainConfig`.
     threads : int, optional
-        CPU threads of the process; by default all.
+        CPU threads of the process; by default one less than there are cores, so that the owner's window stays fluid.
     """
 
     def __init__(self, device: str = "auto", threads: int | None = None) -> None:
         sweep()
         self._folder = tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", ignore_cleanup_errors=True)
         self._snapshot = Path(self._folder.name) / "snapshot.unet"
-        self._options = ["--device", device, "--threads", str(threads or 0), "--snapshot", str(self._snapshot)]
+        self._options = [
+            "--device",
+            device,
+            "--threads",
+            str(threads or spare_threads()),
+            "--snapshot",
+            str(self._snapshot),
+        ]
         self._replay = Replay(self._snapshot)
         self._deaths: list[float] = []
         self._worker: _Worker | None = _Worker(self._options, Path(self._folder.name))

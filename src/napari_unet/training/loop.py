@@ -26,6 +26,7 @@ from napari_unet.events import (
     WentBack,
     never,
 )
+from napari_unet.networks.device import unsupported_card
 from napari_unet.training import memory
 from napari_unet.training.batches import Batches
 from napari_unet.training.learner import Learner
@@ -359,6 +360,8 @@ class Trainer:
         return [e.source.spatial for e in self._sampler.examples.values() if e.annotation.blocks]
 
     def _warnings(self, counts: Mapping[str, int]) -> Iterator[str]:
+        if card := unsupported_card(self.config.device):
+            yield card
         missing = [name for name, count in counts.items() if not count]
         if missing:
             yield f"paint {', '.join(missing)} too: nothing can be learnt about it without strokes"
