@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -487,3 +489,41 @@ def test_the_model_does_it_from_file_to_store(tmp_path):
     assert last.complete
     assert seen[-1] is last
     np.testing.assert_array_equal(level(tmp_path / "o.zarr"), nu_model.predict(image(2, 40, 50)[1], device="cpu"))
+
+
+KILLED = """
+import sys, numpy as np, zarr, napari_unet as nu
+model = nu.Model.load(sys.argv[1])
+config = nu.PredictConfig(device="cpu", output="instances", tile=16)
+def report(event):
+    print(getattr(event, "done", ""), flush=True)
+model.predict_to(sys.argv[3], sys.argv[2], config=config, resume=len(sys.argv) > 4, report=report)
+"""
+
+
+def test_a_run_that_is_killed_goes_on_and_repeats_only_what_was_in_flight(tmp_path):
+    torch.manual_seed(0)
+    model = nu.Model(nu.build_network(FLAT.config), FLAT.config)
+    model.save(tmp_path / "m.unet")
+    zarr.create_array(tmp_path / "i.zarr", data=image(6, 70, 80), chunks=(1, 70, 80))
+    names = [str(tmp_path / name) for name in ("m.unet", "i.zarr", "killed.zarr")]
+    process = subprocess.Popen([sys.executable, "-c", KILLED, *names], stdout=subprocess.PIPE, text=True)
+    next(line for line in process.stdout if line.strip() == "2")
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    ledger = Ledger(tmp_path / "killed.zarr" / "0" / WORK)
+    safe = set(ledger.done("predict"))
+    assert safe
+    assert 1 <= len(safe) < 6
+    events = []
+    config = nu.PredictConfig(device="cpu", output="instances")
+    loaded = nu.Model.load(tmp_path / "m.unet")
+    last = loaded.predict_to(names[2], names[1], config=config, resume=True, report=events.append)
+    assert last.complete
+    again = [event.done for event in events if isinstance(event, VolumeProgress) and event.stage == "predict"]
+    assert min(again) == len(safe)
+    loaded.predict_to(tmp_path / "whole.zarr", names[1], config=config)
+    whole, killed = contents(tmp_path / "whole.zarr"), contents(tmp_path / "killed.zarr")
+    assert whole.keys() == killed.keys()
+    assert all(killed[name] == data for name, data in whole.items() if not name.endswith("zarr.json"))
