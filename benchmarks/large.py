@@ -194,38 +194,53 @@ def _kill(options: argparse.Namespace) -> dict[str, Any]:
     small = {"unit": 16, "width": 4, "depth": 1, "memory": 1.0, "units": None}
     try:
         image = folder / "image.zarr"
-        zarr.create_array(
-            image, data=Virtual((96, 112, 128))[slice(None), slice(None), slice(None)], chunks=(32, 32, 32)
-        )
-        start = time.perf_counter()
+        pixels = Virtual((96, 112, 128))[slice(None), slice(None), slice(None)]
+        zarr.create_array(image, data=pixels, chunks=(32, 32, 32))
         whole = _command(options, str(image), folder / "whole.zarr", **small)
-        subprocess.run(whole, stdout=subprocess.DEVNULL, check=True)
-        seconds = time.perf_counter() - start
-        rows = _killed(options, _command(options, str(image), folder / "killed.zarr", **small), folder, seconds)
-        print_table("kill -9", ["moment, s", "units done then", "in this run", "computed twice"], rows)
+        units = [
+            json.loads(line) for line in subprocess.run(whole, stdout=subprocess.PIPE, check=True).stdout.splitlines()
+        ]
+        command = _command(options, str(image), folder / "killed.zarr", **small)
+        rows = _killed(options, command, folder / "killed.zarr", units[-2])
+        print_table("kill -9", ["run", "units before", "told in it", "recorded in it", "recorded twice"], rows)
         equal = _digest(folder / "whole.zarr") == _digest(folder / "killed.zarr")
         print(f"\noutput equal to the uninterrupted run: {equal}")
+        if not equal or any(row[4] or row[2] - row[3] > 2 for row in rows):
+            raise SystemExit("the killed run differs")
         return {"rows": rows, "equal": equal}
     finally:
         shutil.rmtree(folder)
 
 
-def _killed(options: argparse.Namespace, command: list[str], folder: Path, seconds: float) -> list[list[Any]]:
+def _killed(options: argparse.Namespace, command: list[str], store: Path, last: dict[str, Any]) -> list[list[Any]]:
+    """For each run: units done before, told and recorded in it, recorded more than once; the last one may finish."""
     draw = random.Random(options.seed)
-    begin = seconds / 4  # the program itself needs to start
-    rows, done = [], Counter()
-    for number in range(options.moments + 1):
-        moment = draw.uniform(0.2 * begin, begin + (seconds - begin) / options.moments)
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        if number < options.moments:
-            time.sleep(moment)
-            process.send_signal(signal.SIGKILL)
-        process.wait()
-        now = _recorded(folder / "killed.zarr") if number < options.moments else Counter()
-        twice = sum(count - 1 for count in now.values())
-        rows.append([f"{moment:.2f}", len(now), len(now) - len(done), twice])
-        done = now or done
-    return rows
+    total, pace = last["of"], last["seconds"] / last["of"]
+    rows: list[list[Any]] = []
+    before = 0
+    for number in range(options.moments):
+        units = draw.randint(0, 2 * total // (options.moments + 2))
+        told = _run_and_kill(command, units, draw.uniform(0, 2 * pace))
+        now = _recorded(store)
+        rows.append([f"killed {number + 1}", before, told, len(now) - before, sum(now.values()) - len(now)])
+        before = len(now)
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    told = sum(b'"unit"' in line for line in done.splitlines())
+    return [*rows, ["to the end", before, told, total - before, 0]]
+
+
+def _run_and_kill(command: list[str], units: int, seconds: float) -> int:
+    """Kill a run some time after it told of so many units; how many it told of."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    told = 0
+    while told < units and b'"unit"' in process.stdout.readline():
+        told += 1
+    time.sleep(seconds if units else 20 * seconds)  # it may still be starting
+    process.send_signal(signal.SIGKILL)
+    told += sum(b'"unit"' in line for line in process.stdout.read().splitlines())
+    process.wait()
+    return told
 
 
 def _recorded(store: Path) -> Counter[int]:
