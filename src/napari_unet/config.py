@@ -389,6 +389,9 @@ class PredictConfig(Config):
     output: Output = Field("labels", description="Class labels, class probabilities, or single objects.")
     tile: int | None = Field(None, ge=16, le=16384, description="Edge of a tile, pixels; chosen from memory if unset.")
     device: str = Field("auto", description="'auto', 'cpu', 'cuda', 'cuda:1', 'mps'.")
+    half: bool = Field(
+        False, description="Probabilities as 16-bit numbers: half the space, three digits.", json_schema_extra=ADVANCED
+    )
     background_zero: bool = Field(
         False, description="Write background as 0 and the classes as 1, 2, ..., as other tools expect."
     )

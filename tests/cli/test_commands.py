@@ -103,6 +103,23 @@ def test_channels_are_chosen_by_number_and_by_name(model: Path, folder: Path, ca
     assert "'DAPI'" in sentence(capsys, line)
 
 
+def test_a_model_learns_and_reads_the_channels_it_names(folder: Path, capsys):
+    image = tifffile.imread(folder / "image.tif")
+    for name, order in (("a", ["empty", "cells"]), ("b", ["cells", "noise", "empty"])):
+        planes = [image if channel == "cells" else np.zeros_like(image) for channel in order]
+        about = {"axes": "CYX", "Channel": {"Name": order}}
+        tifffile.imwrite(folder / f"{name}.ome.tif", np.stack(planes), ome=True, metadata=about)
+    line = ["train", "a.ome.tif", "--strokes", "strokes.tif", "--model", "c.unet", "--channels", "cells", *SMALL]
+    assert main(line) == 0
+    for name in ("a", "b"):
+        assert main(["predict", "--model", "c.unet", f"{name}.ome.tif", f"{name}.tif"]) == 0
+    np.testing.assert_array_equal(tifffile.imread(folder / "a.tif"), tifffile.imread(folder / "b.tif"))
+    tifffile.imwrite(
+        folder / "d.ome.tif", np.stack([image] * 2), ome=True, metadata=about | {"Channel": {"Name": ["x", "y"]}}
+    )
+    assert "'cells'" in sentence(capsys, ["predict", "--model", "c.unet", "d.ome.tif", "d.tif"])
+
+
 def test_an_image_of_another_pixel_size_is_rescaled_when_asked(folder: Path, capsys):
     line = ["train", "image.tif", "--strokes", "strokes.tif", "--model", "s.unet", "--spacing", "1,1", *SMALL]
     assert main(line) == 0

@@ -438,6 +438,13 @@ def test_levels_of_probabilities_are_means(tmp_path, monkeypatch):
     assert shift == {"type": "translation", "translation": [0.0, 0.5, 0.5]}
 
 
+def test_probabilities_of_half_the_space(tmp_path):
+    done(segment_volume(job(FLAT, image(70, 45), "YX", tmp_path / "p.zarr", output="probabilities", half=True)))
+    found = level(tmp_path / "p.zarr")
+    assert found.dtype == np.float16
+    np.testing.assert_allclose(found, FLAT.predict(image(70, 45), "YX", "probabilities", device="cpu"), atol=1e-3)
+
+
 @given(st.lists(st.integers(1, 3000), min_size=2, max_size=3), st.floats(0.2, 20))
 def test_every_level_is_half_of_the_one_before_along_some_axes(shape, thickness):
     axes = "ZYX"[-len(shape) :]

@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError("name the file to go on from with --checkpoint")
     if options.model.exists() and not options.overwrite:
         raise ConfigError(f"choose another name or add --overwrite: {options.model} exists")
-    images, strokes, axes = _load(options)
+    images, strokes, axes, names = _load(options)
     training = read_config(options, TrainConfig)
     if training.seconds is None and training.steps is None and training.patience is None:
         training = training.replace(seconds=DEFAULT_SECONDS)
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     adapt = _adapted(options, start.config) if isinstance(start, Model) else None
     kept = {"checkpoint": options.checkpoint, "resume": options.resume}
     try:
-        model = learn(images, strokes, model=start, adapt=adapt, training=training, axes=axes, **kept)
+        model = learn(images, strokes, model=start, adapt=adapt, training=training, axes=axes, names=names, **kept)
     finally:
         leave()
     if rank() == 0:
@@ -74,7 +74,8 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _load(options: argparse.Namespace) -> tuple[list[Any], list[Any], str]:
+def _load(options: argparse.Namespace) -> tuple[list[Any], list[Any], str, list[tuple[str, ...]]]:
+    """Images, strokes, axes, and names of the channels."""
     from napari_unet.data.annotations import import_mask
     from napari_unet.io.images import read_image
 
@@ -90,7 +91,7 @@ def _load(options: argparse.Namespace) -> tuple[list[Any], list[Any], str]:
     strokes = [np.asarray(read_image(path).array) for path in options.strokes]
     if options.dense:
         strokes = [import_mask(mask) for mask in strokes]
-    return [image.array for image in images], strokes, axes
+    return [image.array for image in images], strokes, axes, [image.channels for image in images]
 
 
 def _adapted(options: argparse.Namespace, base: ModelConfig) -> ModelConfig:
@@ -102,4 +103,6 @@ def _model_config(options: argparse.Namespace, image: Any, axes: str, strokes: l
     """The default model for these files, with what was given on the command line."""
     from napari_unet.session.model import default_model
 
-    return read_config(options, ModelConfig, default_model(image, axes, strokes))
+    base = default_model(image, axes, strokes)
+    named = getattr(options, "channels", ())
+    return read_config(options, ModelConfig, base.replace(in_channels=len(named), channels=named) if named else base)

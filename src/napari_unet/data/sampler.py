@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from napari_unet.config import BoundaryConfig, ModelConfig, SamplingConfig
 from napari_unet.data.annotations import class_count
+from napari_unet.data.channels import source_for
 from napari_unet.data.focus import Focus
 from napari_unet.data.normalize import Normalizer, fit_normalizer
 from napari_unet.data.source import ArrayLike, ImageSource
@@ -50,10 +51,18 @@ class Batch:
 class Example:
     """An image, how to normalise it, and its strokes. The image is never copied."""
 
-    def __init__(self, image: ArrayLike, axes: str, model: ModelConfig, boundary: BoundaryConfig | None = None) -> None:
+    def __init__(
+        self,
+        image: ArrayLike,
+        axes: str,
+        model: ModelConfig,
+        boundary: BoundaryConfig | None = None,
+        names: Sequence[str] = (),
+    ) -> None:
         self.image = image
         self.axes = axes
-        self.source = ImageSource(image, axes, model.ndim)
+        named = names and model.channels
+        self.source = source_for(model, image, axes, names=names) if named else ImageSource(image, axes, model.ndim)
         if self.source.channels != model.in_channels:
             raise ImageError(
                 f"choose an image with {model.in_channels} channels, or make a new model: this image has "

@@ -64,7 +64,9 @@ def to_probabilities(logits: Tensor) -> npt.NDArray[np.float32]:
 
 
 def as_wanted(result: npt.NDArray[Any], config: PredictConfig) -> npt.NDArray[Any]:
-    """Labels with background as 0 where the user asked for that; everything else as it is."""
+    """Labels with background as 0, and probabilities as float16, where the user asked for that."""
+    if config.half and config.output == "probabilities":
+        return result.astype(np.float16)
     return result - 1 if config.background_zero and config.output == "labels" else result
 
 

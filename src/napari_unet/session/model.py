@@ -266,6 +266,7 @@ def train(
     training: TrainConfig | None = None,
     axes: str | None = None,
     complete: Sequence[Sequence[Box]] = (),
+    names: Sequence[Sequence[str]] = (),
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     resume: bool = False,
@@ -293,6 +294,8 @@ def train(
         For example ``"TZCYX"``; guessed from the shape if not given.
     complete : sequence of sequence of boxes, optional
         Per image, the regions in which every unpainted pixel is background, ``((start, stop), ...)`` per label axis.
+    names : sequence of sequence of str, optional
+        Per image, what its channels are called: a model that names its channels reads those.
     checkpoint : path-like, optional
         File that all that is needed to go on is written to, every `checkpoint_seconds` and at the end.
     checkpoint_seconds : float
@@ -327,7 +330,7 @@ def train(
     if found is not None:
         trainer, history = Trainer(found[1].model, training), found[1].history
     for number, (image, strokes) in enumerate(zip(image_list, annotation_list, strict=True)):
-        trainer.set_image(str(number), image, axes or _axes_for(image, trainer.model))
+        trainer.set_image(str(number), image, axes or _axes_for(image, trainer.model), names[number] if names else ())
         trainer.set_strokes(str(number), np.asarray(strokes), complete[number] if complete else ())
     if found is not None:
         trainer.restore(found[0], found[1].facts)
@@ -345,6 +348,7 @@ def fit(
     training: TrainConfig | None = None,
     axes: str | None = None,
     complete: Sequence[Sequence[Box]] = (),
+    names: Sequence[Sequence[str]] = (),
 ) -> Model:
     """Learn from strokes until the budget is used or nothing improves (60 s if neither is given); return the model.
 
@@ -355,7 +359,9 @@ def fit(
         config = config.replace(seconds=seconds, steps=steps)
     elif config.seconds is None and config.steps is None and config.patience is None:
         config = config.replace(seconds=DEFAULT_SECONDS)
-    events = train(images, annotations, model=model, adapt=adapt, training=config, axes=axes, complete=complete)
+    events = train(
+        images, annotations, model=model, adapt=adapt, training=config, axes=axes, complete=complete, names=names
+    )
     finished = [event for event in events if isinstance(event, Finished)]
     result: Model = finished[-1].model
     return result

@@ -176,7 +176,7 @@ def _layout(job: VolumeJob) -> dict[str, Any]:
     axes = canonical(source.label_axes + "C" * bool(planes))
     sizes = dict(zip(source.label_axes, source.label_shape, strict=True)) | {"C": planes}
     shape = [sizes[axis] for axis in axes]
-    dtype = np.dtype(_TYPES.get(output, "float32"))
+    dtype = np.dtype(_TYPES.get(output, "float16" if job.config.half else "float32"))
     chunk, edge = EDGES[source.ndim]
     chunk, edge = job.chunk or chunk, job.unit or max(edge, job.chunk or 0)
     while True:
@@ -200,7 +200,9 @@ def _describe(job: VolumeJob, layout: dict[str, Any], known: dict[str, Any] | No
     if known is None:
         normalizer = fit_normalizer(job.source, job.model.normalization)
         known = {"low": list(normalizer.low), "high": list(normalizer.high)}
-    settings = job.config.model_dump(mode="json", exclude=_FREE)
+    # Only what differs from the defaults, so that settings that are invented later do not count as others.
+    chosen = job.config.model_dump(mode="json", exclude=_FREE, exclude_defaults=True)
+    settings = {"output": job.config.output, **chosen}
     if job.config.rescale:
         settings["spacing"] = layout["spacing"]
     return {

@@ -108,7 +108,7 @@ class Trainer:
 
     # ------------------------------------------------------------------ what to learn from
 
-    def set_image(self, key: str, image: ArrayLike, axes: str) -> None:
+    def set_image(self, key: str, image: ArrayLike, axes: str, names: Sequence[str] = ()) -> None:
         """Learn from an image; one of the same key is replaced, together with its strokes.
 
         Parameters
@@ -119,6 +119,8 @@ class Trainer:
             Pixels; never copied whole. The array that is known already is left as it is.
         axes : str
             One letter per axis, see `ImageSource`.
+        names : sequence of str, optional
+            What its channels are called: the network reads those that the model names.
 
         Raises
         ------
@@ -129,7 +131,7 @@ class Trainer:
         if known is not None and known.image is image and known.axes == axes:
             return
         self.remove(key)
-        example = Example(image, axes, self.model, self.config.loss.boundary)
+        example = Example(image, axes, self.model, self.config.loss.boundary, names)
         example.annotation.held_out = self._monitor.holdout.open(key, example.source)
         self._sampler.examples[key] = example
 
