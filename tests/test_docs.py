@@ -11,8 +11,12 @@ import pytest
 import tifffile
 
 from napari_unet.cli.main import main
+from napari_unet.config import ModelConfig
 from napari_unet.data.simulate import paint_strokes
 from napari_unet.data.synthetic import touching_cells
+from napari_unet.io.project import ImageEntry
+from napari_unet.io.project_state import Settings, StrokesLayer
+from napari_unet.session.project_store import ProjectStore
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -33,13 +37,35 @@ def _hurried(text: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NAPARI_UNET_PROJECTS", str(tmp_path / "projects"))
     cells = touching_cells((64, 72), seed=3, diameter=16)
     tifffile.imwrite(tmp_path / "image.tif", cells.image)
     tifffile.imwrite(tmp_path / "other.tif", cells.image)
     tifffile.imwrite(tmp_path / "strokes.tif", paint_strokes(cells.labels, seed=3, fraction=0.05))
     tifffile.imwrite(tmp_path / "truth.tif", cells.labels)
+    _make_project(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def _make_project(folder: Path) -> None:
+    """What the dock leaves behind."""
+    image, strokes = (tifffile.imread(folder / f"{name}.tif") for name in ("image", "strokes"))
+    store = ProjectStore("cells", folder / "image.tif")
+    entry = ImageEntry(
+        key="image-1",
+        name="image",
+        path=str(folder / "image.tif"),
+        shape=image.shape,
+        dtype=image.dtype.str,
+        axes="YX",
+    )
+    store.image(entry, image, copy=False)
+    store.layer("strokes-1", StrokesLayer("image-1", "Strokes", strokes.shape, strokes.dtype))
+    store.block("strokes-1", (0, 0), strokes)
+    store.settings(Settings(model=ModelConfig(width=4, depth=2)))
+    store.flush()
+    store.close()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -35,3 +35,7 @@ class MissingDependencyError(NapariUnetError, ImportError):
 
 class SessionError(NapariUnetError, RuntimeError):
     """The training process could not be started, or does not answer."""
+
+
+class ProjectError(NapariUnetError, ValueError):
+    """A project cannot be read or written, or is open elsewhere."""

@@ -42,6 +42,14 @@ class Clock:
         return self.now
 
 
+@pytest.fixture(autouse=True)
+def projects(tmp_path, monkeypatch):
+    """The folder of projects without an image file, away from the user's own."""
+    folder = tmp_path / "projects"
+    monkeypatch.setenv("NAPARI_UNET_PROJECTS", str(folder))
+    return folder
+
+
 @pytest.fixture
 def session():
     return FakeSession()

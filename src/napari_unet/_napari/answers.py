@@ -18,7 +18,16 @@ from napari_unet._napari.viewer_link import ViewerLink
 from napari_unet.config import ModelConfig
 from napari_unet.errors import NapariUnetError
 from napari_unet.events import Event, Finished, Saved, Started, Step, Warned
-from napari_unet.session.messages import Compared, Failed, ModelChanged, PredictionDone, Ready, Tile, WorkerDied
+from napari_unet.session.messages import (
+    Compared,
+    Failed,
+    ModelChanged,
+    PredictionDone,
+    Ready,
+    SnapshotSaved,
+    Tile,
+    WorkerDied,
+)
 
 
 class Answers:
@@ -48,6 +57,7 @@ class Answers:
 
     stepped = Signal(Step)
     loaded = Signal(ModelConfig)  #: a file brought other settings
+    snapshot_saved = Signal(int)  #: the model as it is after so many steps is safe
 
     def __init__(
         self,
@@ -104,6 +114,8 @@ class Answers:
                 self._board.say(f"Saved to {event.path}.")
             case Warned():
                 self._board.say(event.message)
+            case SnapshotSaved():
+                self.snapshot_saved.emit(event.step)
 
     def _on_step(self, event: Step) -> None:
         phase = self._board.state.phase

@@ -51,9 +51,15 @@ def painted_box(edits: Any, shape: Sequence[int]) -> Box:
     ``data_setitem``).
     """
     box: Box | None = None
-    for edit in edits:
-        box = union(box, _place_box(edit[0], shape))
-    return (inside(box, shape) if box is not None else None) or whole(shape)
+    for part in painted_parts(edits, shape):
+        box = union(box, part)
+    return box or whole(shape)
+
+
+def painted_parts(edits: Any, shape: Sequence[int]) -> list[Box]:
+    """Box around each of the `edits` of a paint event; a long stroke is many of them."""
+    parts = (inside(_place_box(edit[0], shape), shape) for edit in edits)
+    return [part for part in parts if part is not None]
 
 
 def _place_box(place: Any, shape: Sequence[int]) -> Box:

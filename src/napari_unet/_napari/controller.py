@@ -22,6 +22,7 @@ from napari_unet._napari.live_view import LiveView
 from napari_unet._napari.looking import Looking
 from napari_unet._napari.model_in_use import ModelInUse, check_fit
 from napari_unet._napari.reviewing import Reviewing
+from napari_unet._napari.safekeeping import Safekeeping
 from napari_unet._napari.segmenting import Segmenting
 from napari_unet._napari.strokes import Strokes
 from napari_unet._napari.tools import Tools
@@ -29,6 +30,7 @@ from napari_unet._napari.viewer_link import ViewerLink
 from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
 from napari_unet.errors import AnnotationError, ModelFileError, NapariUnetError, SessionError
 from napari_unet.session.commands import LoadModel, Meaning, NewModel, SaveModel, StopTraining, Train
+from napari_unet.session.projects import Settings
 
 P = ParamSpec("P")
 #: Images up to this size are segmented as a whole when there is nothing else to do.
@@ -69,10 +71,13 @@ class Controller:
         What is in the user's hand.
     reviewing : Reviewing
         Scores against a truth layer.
+    safe : Safekeeping
+        The project that keeps everything, and offers to go on with earlier ones.
     model, training, predicting : configs
         What the forms say; `model` describes the next new model.
     """
 
+    settings_restored = Signal(Settings)  #: all forms say something else now
     model_changed = Signal(ModelConfig)  #: what the next new model is was changed, by whoever it was
 
     def __init__(self, viewer: Any, session: Session, clock: Callable[[], float] = time.monotonic) -> None:
@@ -99,6 +104,7 @@ class Controller:
             self._autopilot,
             clock,
         )
+        self.safe = Safekeeping(self.link, self._client.send, self.settings, self.use, self.load, clock)
         self._listen()
         self._on_layers()
 
@@ -161,6 +167,16 @@ class Controller:
         if self.state.step and self._used.differs(model):
             self.board.say("These settings count from the next Start again; until then the model stays as it is.")
         self.board.update()
+
+    def settings(self) -> Settings:
+        """What the forms say."""
+        return Settings(model=self.model, training=self.training, predicting=self.predicting)
+
+    def use(self, settings: Settings) -> None:
+        """Let the forms say something else."""
+        self.training, self.predicting = settings.training, settings.predicting
+        self.set_model(settings.model)
+        self.settings_restored.emit(settings)
 
     # ------------------------------------------------------------------ wishes: the model
 
@@ -284,6 +300,7 @@ class Controller:
             self.board.update()
         elif events:
             self.board.update()
+        self.safe.tick()
         self._fly()
         self._look()
         self.link.display.redraw(self._clock())
@@ -294,6 +311,7 @@ class Controller:
         self.link.cleanup()
         self._segmenting.close()
         self._client.close()
+        self.safe.close(self.state.step)
         self.reviewing.drop()
         self._strokes.close()
 
@@ -362,6 +380,9 @@ class Controller:
         link.view_changed.connect(self._on_view)
         link.pixels_changed.connect(self._on_pixels)
         self.answers.loaded.connect(self.set_model)
+        self.answers.snapshot_saved.connect(self.safe.project.learnt)
+        self.safe.told.connect(self.board.say)
+        self.safe.failed.connect(self.board.complain)
 
     def _on_layers(self) -> None:
         if self.link.image is None and self.link.images:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,13 +14,16 @@ from psygnal import Signal
 
 from napari_unet._napari import prediction_layer
 from napari_unet._napari.axes import label_shape, placement
-from napari_unet._napari.boxes import painted_box
+from napari_unet._napari.boxes import inside, painted_box, painted_parts, whole
 from napari_unet._napari.colors import strokes_colormap
 from napari_unet._napari.display import Display
-from napari_unet._napari.regions import complete_boxes
 from napari_unet._napari.view import View, displayed_axes, field_of_view, slice_point
 from napari_unet.config import ModelConfig
+from napari_unet.errors import ImageError
 from napari_unet.session.commands import Box
+from napari_unet.session.projects import complete_boxes
+
+log = logging.getLogger(__name__)
 
 Connection = tuple[Any, Callable[..., Any]]
 STROKES, REGIONS = "Strokes", "Complete regions"
@@ -49,6 +53,7 @@ class ViewerLink:
         str, object
     )  #: the user deleted the "image", "strokes", "regions", "prediction", "soft" or "other" layer
     painted = Signal(object)  #: a box of the strokes was painted; None: they may have changed anywhere
+    drawn = Signal(object)  #: boxes of the strokes that the brush just went over, also before the stroke ends
     redrawn = Signal(object)  #: the box of the strokes on the screen was drawn again
     pixels_changed = Signal()  #: the image has other pixels
     regions_changed = Signal()
@@ -86,6 +91,46 @@ class ViewerLink:
         layers = [layer for layer in self._viewer.layers if isinstance(layer, Labels)]
         return [layer for layer in layers if layer.metadata.get(prediction_layer.ROLE) != "prediction"]
 
+    def has(self, layer: Any) -> bool:
+        """Whether the layer is in the viewer."""
+        return layer in self._viewer.layers
+
+    def open_images(self, path: str, plugin: str | None) -> list[Any]:
+        """Open a file as napari does; the image layers in it.
+
+        Raises
+        ------
+        ImageError
+            When it cannot be read.
+        """
+        try:
+            opened = self._viewer.open(path, plugin=plugin)
+        except Exception as error:  # readers are other people's code, and promise nothing
+            log.exception("an image could not be opened")
+            raise ImageError(f"open '{path}' yourself, then go on: {error}") from error
+        return [layer for layer in opened if isinstance(layer, Image)]
+
+    def add_image(self, array: Any, **kwargs: Any) -> Any:
+        """Add an image that comes from no file."""
+        return self._viewer.add_layer(Image(array, **kwargs))
+
+    def add_strokes(self, data: npt.NDArray[Any], name: str, model: ModelConfig, placed: dict[str, Any]) -> Any:
+        """Add strokes that were painted before; they are in use if they fit the image."""
+        colormap, metadata = strokes_colormap(model.class_colors), {prediction_layer.ROLE: "strokes"}
+        layer = Labels(data, name=name, opacity=1.0, colormap=colormap, metadata=metadata, **placed)
+        self._viewer.add_layer(layer)
+        if self.image is not None and data.shape == label_shape(self.image):
+            self._hand_over(layer, model)
+        return layer
+
+    def add_regions(self, shapes: list[dict[str, Any]]) -> None:
+        """Add complete regions that were drawn before, for the image."""
+        active, regions = self._viewer.layers.selection.active, self.new_regions()
+        for shape in shapes:
+            regions.add(np.asarray(shape["vertices"], float), shape_type=shape["kind"])
+        regions.mode = "pan_zoom"
+        self._viewer.layers.selection.active = active
+
     def choose_image(self, layer: Any) -> None:
         """Work on image `layer`, or on none, with the strokes, regions and prediction it had before."""
         if layer is self.image:
@@ -106,6 +151,7 @@ class ViewerLink:
         self.strokes = layer
         if layer is not None:
             self._connect("strokes", layer.events.paint, self._on_paint)
+            self._connect("strokes", layer.events.labels_update, self._on_brush)
             self._connect("strokes", layer.events.data, self._on_strokes_replaced)
             self._connect("strokes", layer.events.set_data, self._on_strokes_redrawn)
             self._connect("strokes", layer.events.selected_label, self._on_selected_label)
@@ -123,10 +169,7 @@ class ViewerLink:
             **placement(self.image),
         )
         self._viewer.add_layer(layer)
-        self.choose_strokes(layer)
-        self.name_classes(model)
-        layer.brush_size = max(2, min(10, round(min(shape[-2:]) / 50)))
-        self.take_brush(2)
+        self._hand_over(layer, model)
         return layer
 
     def name_classes(self, model: ModelConfig) -> None:
@@ -178,7 +221,10 @@ class ViewerLink:
 
     def complete(self) -> tuple[Box, ...]:
         """Boxes of the complete regions, in pixels of the strokes."""
-        return () if self.regions is None else complete_boxes(self.regions, label_shape(self.image))
+        if self.regions is None:
+            return ()
+        shapes = zip(self.regions.shape_type, self.regions.data, strict=True)
+        return complete_boxes(shapes, label_shape(self.image))
 
     def insert_above_image(self, layer: Any) -> None:
         """Add a layer of ours above the image, below strokes; the selected layer and its tool stay."""
@@ -214,6 +260,13 @@ class ViewerLink:
         self._connect("viewer", layers.events.removed, self._on_removed)
         for layer in layers:
             self._connect("layers", layer.events.name, self._on_name)
+
+    def _hand_over(self, layer: Any, model: ModelConfig) -> None:
+        """Put strokes in use, and the brush in the user's hand."""
+        self.choose_strokes(layer)
+        self.name_classes(model)
+        layer.brush_size = max(2, min(10, round(min(layer.data.shape[-2:]) / 50)))
+        self.take_brush(2)
 
     def _connect(self, owner: str, emitter: Any, callback: Callable[..., Any]) -> None:
         emitter.connect(callback)
@@ -269,7 +322,11 @@ class ViewerLink:
         self.pixels_changed.emit()
 
     def _on_paint(self, event: Any) -> None:
+        self.drawn.emit(painted_parts(event.value, self.strokes.data.shape))
         self.painted.emit(painted_box(event.value, self.strokes.data.shape))
+
+    def _on_brush(self, event: Any) -> None:
+        self.drawn.emit([self._brushed(event.offset, event.data.shape)])
 
     def _on_strokes_replaced(self) -> None:
         self.painted.emit(None)
@@ -288,3 +345,12 @@ class ViewerLink:
         shown, point = displayed_axes(self._viewer, self.strokes), slice_point(self._viewer, self.strokes)
         sizes = self.strokes.data.shape
         return tuple((0, sizes[a]) if a in shown else (point[a], point[a] + 1) for a in range(len(sizes)))
+
+    def _brushed(self, offset: Any, size: Any) -> Box:
+        """The part of the strokes that was sent to the screen; a brush with depth reaches the slices around it too."""
+        sizes, shown = self.strokes.data.shape, displayed_axes(self._viewer, self.strokes)
+        depth = self.strokes.brush_size // 2 if self.strokes.n_edit_dimensions > len(shown) else 0
+        edges = [(at - depth, at + depth + 1) for at in slice_point(self._viewer, self.strokes)]
+        for axis, start, extent in zip(shown, offset, size, strict=False):
+            edges[axis] = (start, start + extent)
+        return inside(edges, sizes) or whole(sizes)

@@ -83,6 +83,14 @@ class AdaptModel(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class KeepModel(Command):
+    """Keep the model safe in the file `path` while it learns; `now` if there is one already."""
+
+    path: str
+    now: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Train(Command):
     """Learn from all strokes, until the budget of `config` is used or `StopTraining` comes.
 

@@ -26,7 +26,7 @@ from napari_unet.prediction.rescaling import predictor_for
 from napari_unet.session import commands as do
 from napari_unet.session.arrays import close_array, open_array
 from napari_unet.session.comparing import compare_with
-from napari_unet.session.messages import Compared, Failed, ModelChanged, PredictionDone, Ready, Tile
+from napari_unet.session.messages import Compared, Failed, ModelChanged, PredictionDone, Ready, SnapshotSaved, Tile
 from napari_unet.session.model import Model, adapted_state, history_entry
 from napari_unet.session.soft import soften
 from napari_unet.training.loop import Trainer
@@ -81,12 +81,13 @@ class SessionCore:
     device : str
         As in `TrainConfig`.
     snapshot : Path, optional
-        File that the model is written to every few seconds while it learns.
+        File that the model is written to every few seconds while it learns, unless `KeepModel` names another one.
     """
 
     def __init__(self, device: str = "auto", snapshot: Path | None = None) -> None:
         self._device = device
         self._snapshot = snapshot
+        self._kept: Path | None = None
         self._snapshot_time = 0.0
         self._images: dict[str, _Image] = {}
         self._strokes: dict[str, _Strokes] = {}
@@ -113,7 +114,9 @@ class SessionCore:
         return self._view is not None or self._training is not None or bool(self._jobs)
 
     def close(self) -> None:
-        """Let go of all arrays."""
+        """Keep what was learnt since the last snapshot, and let go of all arrays."""
+        if self._training is not None:
+            self._write_snapshot(force=True)
         self.stop_work()
         self._trainer = None
         for key in list(self._images | self._strokes):
@@ -181,15 +184,20 @@ class SessionCore:
             Trainer(model.config, TrainConfig(device=self._device), state=model.network.state_dict(), step=model.step)
         )
         self._history = model.history
-        return [ModelChanged(model.config, model.step, command.path)]
+        changed = ModelChanged(model.config, model.step, command.path)
+        return [changed, *(self._keep_now() if command.path != str(self._kept) else [])]
+
+    @_do.register
+    def _(self, command: do.KeepModel) -> list[Event]:
+        self._kept = Path(command.path)
+        return self._keep_now() if command.now else []
 
     @_do.register
     def _(self, command: do.AdaptModel) -> list[Event]:
         old = self._need_trainer()
         state = adapted_state(old.prediction_state(), old.model, command.config)
         self._use(Trainer(command.config, TrainConfig(device=self._device), state=state, step=old.step))
-        kept = self._write_snapshot(force=True)
-        return [ModelChanged(command.config, old.step, self._safe_copy()), *kept]
+        return [ModelChanged(command.config, old.step), *self._write_snapshot(force=True)]
 
     @_do.register
     def _(self, command: do.GoBack) -> list[Event]:
@@ -439,20 +447,28 @@ class SessionCore:
         self._view = None
         self._drop_jobs(lambda job: True)
 
-    def _safe_copy(self) -> str | None:
-        """The snapshot, if it holds the model in use."""
-        return str(self._snapshot) if self._snapshot is not None and not self._unsafe else None
+    def _keep_now(self) -> list[Event]:
+        """Write the model to where it is kept, if there is such a place."""
+        return self._write_snapshot(force=True) if self._kept is not None else []
 
     def _write_snapshot(self, *, force: bool = False) -> list[Event]:
         """Keep the model safe when it is time; that it cannot be is no reason to stop, and said once."""
         now = time.monotonic()
-        if self._snapshot is None or (not force and now - self._snapshot_time < SNAPSHOT_SECONDS):
+        places = [place for place in (self._kept, self._snapshot) if place is not None]
+        if not places or not self._step or (not force and now - self._snapshot_time < SNAPSHOT_SECONDS):
             return []
         self._snapshot_time = now
-        try:
-            self._model().save(self._snapshot)
-        except ModelFileError as error:
-            told, self._unsafe = self._unsafe, True
-            return [] if told else [Warned(f"Training goes on without a safety copy of the model: {error}")]
-        self._unsafe = False
-        return []
+        warnings: list[Event] = []
+        for place in places:
+            try:
+                self._model().save(place)
+            except ModelFileError as error:
+                warnings = [Warned(f"Training goes on without a safety copy of the model: {error}")]
+            else:
+                return [*self._warn_once(warnings), SnapshotSaved(str(place), self._step)]
+        return self._warn_once(warnings)
+
+    def _warn_once(self, warnings: list[Event]) -> list[Event]:
+        """The warnings, unless they were given at the last snapshot."""
+        told, self._unsafe = self._unsafe, bool(warnings)
+        return [] if told else warnings

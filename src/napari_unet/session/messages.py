@@ -31,6 +31,14 @@ class ModelChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotSaved(Event):
+    """The model as it is after `step` steps is safe in the file `path`."""
+
+    path: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tile(Event):
     """A part of the prediction `request` is ready.
 

@@ -49,16 +49,16 @@ class ProcessSession:
     def __init__(self, device: str = "auto", threads: int | None = None) -> None:
         sweep()
         self._folder = tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", ignore_cleanup_errors=True)
-        self._snapshot = Path(self._folder.name) / "snapshot.unet"
+        snapshot = Path(self._folder.name) / "snapshot.unet"
         self._options = [
             "--device",
             device,
             "--threads",
             str(threads or spare_threads()),
             "--snapshot",
-            str(self._snapshot),
+            str(snapshot),
         ]
-        self._replay = Replay(self._snapshot)
+        self._replay = Replay()
         self._deaths: list[float] = []
         self._worker: _Worker | None = _Worker(self._options, Path(self._folder.name))
 

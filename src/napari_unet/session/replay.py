@@ -6,20 +6,15 @@ from pathlib import Path
 
 from napari_unet.events import Event
 from napari_unet.session import commands as do
-from napari_unet.session.messages import ModelChanged
+from napari_unet.session.messages import ModelChanged, SnapshotSaved
 
 
 class Replay:
-    """Remembers the images, strokes and model of a session.
+    """Remembers the images, strokes and model of a session."""
 
-    Parameters
-    ----------
-    snapshot : Path
-        File the model is written to while it learns.
-    """
-
-    def __init__(self, snapshot: Path) -> None:
-        self._snapshot = snapshot
+    def __init__(self) -> None:
+        self._snapshot: str | None = None
+        self._keep: do.KeepModel | None = None
         self._images: dict[str, do.SetImage] = {}
         self._strokes: dict[str, do.SetStrokes] = {}
         self._model: do.NewModel | do.LoadModel | None = None
@@ -33,20 +28,24 @@ class Replay:
                 self._strokes[key] = command
             case do.StrokesChanged(key=key, complete=complete) if key in self._strokes:
                 self._strokes[key] = do.SetStrokes(key, self._strokes[key].array, complete)
+            case do.KeepModel(path=path):
+                self._keep = do.KeepModel(path)
             case do.Forget(key=key):
                 self._images.pop(key, None)
                 self._strokes.pop(key, None)
 
     def observe(self, event: Event) -> None:
         """Take note of the model in use; a snapshot of an older one is worthless."""
+        if isinstance(event, SnapshotSaved):
+            self._snapshot = event.path
         if isinstance(event, ModelChanged):
             self._model = do.LoadModel(event.path) if event.path else do.NewModel(event.config)
-            if event.path != str(self._snapshot):
-                self._snapshot.unlink(missing_ok=True)
+            self._snapshot = self._snapshot if event.path == self._snapshot else None
 
     def commands(self) -> list[do.Command]:
         """Everything the new process needs, in order."""
         model: list[do.Command] = [self._model] if self._model else []
-        if self._snapshot.exists():
-            model = [do.LoadModel(str(self._snapshot))]
-        return [*self._images.values(), *model, *self._strokes.values()]
+        if self._snapshot is not None and Path(self._snapshot).exists():
+            model = [do.LoadModel(self._snapshot)]
+        keep: list[do.Command] = [self._keep] if self._keep else []
+        return [*self._images.values(), *keep, *model, *self._strokes.values()]

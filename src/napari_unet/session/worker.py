@@ -12,6 +12,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 1.0
 NICENESS = 10
+LAST_SECONDS = 5.0  # to end the step in hand and write the model, when the owner was killed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,8 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from napari_unet.session.core import SessionCore
 
     core = SessionCore(options.device, Path(options.snapshot) if options.snapshot else None)
-    _send(events, [core.ready()])
-    _serve(core, commands, events)
+    try:
+        _send(events, [core.ready()])
+        _serve(core, commands, events)
+    except OSError:
+        log.info("nobody listens any more")
     core.close()
     return 0
 
@@ -71,13 +76,15 @@ def _private_stdout() -> BinaryIO:
 
 
 def _read_commands(stream: BinaryIO, commands: queue.SimpleQueue[Command]) -> None:
-    """Queue commands as they come; without an owner there is nothing to work for."""
+    """Queue commands as they come; without an owner there is nothing to do but to keep the model."""
     try:
         command = None
         while not isinstance(command, Shutdown):
             command = read_message(stream)
             commands.put(command)
     except EOFError:
+        commands.put(Shutdown())
+        time.sleep(LAST_SECONDS)
         os._exit(0)
 
 

@@ -16,6 +16,7 @@ from napari_unet._napari.client import Session
 from napari_unet._napari.controller import Controller
 from napari_unet._napari.guidance import Button
 from napari_unet._napari.widgets.annotate_tab import AnnotateTab
+from napari_unet._napari.widgets.project_bar import OfferBar, ProjectBar
 from napari_unet._napari.widgets.review_tab import ReviewTab
 from napari_unet._napari.widgets.segment_tab import SegmentTab
 from napari_unet._napari.widgets.state_bar import StateBar
@@ -57,6 +58,8 @@ class UNetWidget(QWidget):
         self.controller = Controller(napari_viewer, session or ProcessSession())
         self.status = StatusLine()
         self.bars = QVBoxLayout()
+        self.offer_bar = OfferBar(self.controller.safe)
+        self.project_bar = ProjectBar(self.controller.safe)
         self.annotate = AnnotateTab(self.controller)
         self.train = TrainTab(self.controller)
         self.segment = SegmentTab(self.controller)
@@ -106,8 +109,10 @@ class UNetWidget(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         layout.addWidget(self.status)
+        self.bars.addWidget(self.offer_bar)
         layout.addLayout(self.bars)
         layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.project_bar)
         layout.addWidget(self.state_bar)
         self.setMinimumWidth(280)
 

@@ -16,6 +16,7 @@ from napari_unet._napari.widgets.folded import FoldedForm
 from napari_unet._napari.widgets.model_file import ModelFile
 from napari_unet._napari.widgets.tab import Tab, button, call, column, heading, line
 from napari_unet.config import PredictConfig
+from napari_unet.session.projects import Settings
 
 
 class SegmentTab(Tab):
@@ -67,6 +68,7 @@ class SegmentTab(Tab):
         self.settings.refused.connect(controller.board.complain)
         self.model.save.connect(controller.save)
         self.model.load.connect(controller.load)
+        controller.settings_restored.connect(self._show_settings)
 
     # ------------------------------------------------------------------ events
 
@@ -78,6 +80,9 @@ class SegmentTab(Tab):
             self.bar.setRange(0, progress.total)
             self.bar.setValue(progress.done)
             self.bar.setFormat(f"%p %{_remaining(progress.seconds)}")
+
+    def _show_settings(self, settings: Settings) -> None:
+        self.settings.setValue(settings.predicting)
 
     def _on_settings(self, settings: PredictConfig) -> None:
         self.controller.predicting = settings

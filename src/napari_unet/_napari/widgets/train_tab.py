@@ -16,6 +16,7 @@ from napari_unet._napari.widgets.loss_curve import LossCurve
 from napari_unet._napari.widgets.tab import Tab, button, call, column
 from napari_unet.config import ModelConfig, TrainConfig
 from napari_unet.events import Step
+from napari_unet.session.projects import Settings
 
 
 class TrainTab(Tab):
@@ -63,12 +64,17 @@ class TrainTab(Tab):
             form.refused.connect(controller.board.complain)
         controller.answers.stepped.connect(self._on_step)
         controller.model_changed.connect(self._show_model)
+        controller.settings_restored.connect(self._show_settings)
 
     # ------------------------------------------------------------------ events
 
     def _show_model(self, model: ModelConfig) -> None:
         if model != self.network.value():
             self.network.setValue(model)
+
+    def _show_settings(self, settings: Settings) -> None:
+        self.settings.setValue(settings.training)
+        self.budget.setValue(settings.training.seconds)
 
     def _on_settings(self) -> None:
         settings = self.settings.value()
