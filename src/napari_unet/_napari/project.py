@@ -116,6 +116,8 @@ class OpenProject:
         if slow and self._keeper is not None:
             self._next_look = now + REST_SECONDS
             self._look_around(self._keeper)
+            for notice in self._keeper.poll():
+                self._on_notice(notice)
 
     def learnt(self, step: int) -> None:
         """The session wrote the model, trained for `step` steps, to the project."""
@@ -238,7 +240,7 @@ class OpenProject:
             keeper.mark(strokes=self._strokes)
 
     def _look_around(self, keeper: Keeper) -> None:
-        """What changes seldom: names, deleted layers, regions, settings, and what the keeper has to say."""
+        """What changes seldom: names, deleted layers, regions, settings."""
         for layer, followed in list(self._layers.items()):
             self._look_at_layer(keeper, layer, followed)
         self._look_at_regions(keeper)
@@ -246,8 +248,6 @@ class OpenProject:
         if settings != self._kept_settings:
             self._kept_settings = settings
             keeper.settings(settings)
-        for notice in keeper.poll():
-            self._on_notice(notice)
 
     def _look_at_layer(self, keeper: Keeper, layer: Any, followed: _Followed) -> None:
         """Strokes that the user deleted are deleted; when the image went too, it is the viewer that is closing."""
