@@ -217,7 +217,7 @@ def test_an_image_too_large_for_a_copy_is_said(start, clock, monkeypatch, paint_
     controller.new_strokes()
     paint_both(controller.link.strokes)
     keep(controller, clock)
-    assert "too large for a copy" in controller.state.message
+    assert "too large for a copy" in controller.safe.project.keeping.note
 
 
 def test_deleted_strokes_are_deleted_but_a_closing_viewer_deletes_nothing(start, clock, image, paint_both):
@@ -285,8 +285,7 @@ def test_a_disk_that_cannot_be_written_is_a_sentence(start, clock, image, paint_
     controller.new_strokes()
     paint_both(controller.link.strokes)
     keep(controller, clock, lambda keeping: keeping.trouble)
-    assert "not kept" in controller.state.message
-    assert controller.state.failed
+    assert "not kept" in controller.safe.project.keeping.trouble
     monkeypatch.undo()
 
 

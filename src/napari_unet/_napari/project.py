@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -50,11 +50,14 @@ class Keeping:
         When it was last written, seconds since 1970.
     trouble : str
         Why it cannot be written; "" when all is well.
+    note : str
+        What is not kept; "" when everything is.
     """
 
     folder: Path | None = None
     time: float = 0.0
     trouble: str = ""
+    note: str = ""
 
 
 class OpenProject:
@@ -227,7 +230,9 @@ class OpenProject:
         nowhere = entry.path is None
         keeper.image(entry, pixels(image), copy=nowhere and is_small(image))
         if nowhere and not is_small(image):
-            self.told.emit(f"Save '{image.name}' to a file: it is too large for a copy, only the strokes are kept.")
+            note = f"Save '{image.name}' to a file: it is too large for a copy, only the strokes are kept."
+            self._show(replace(self.keeping, note=note))
+            self.told.emit(note)
 
     def _announce(self, keeper: Keeper, layer: Any, followed: _Followed) -> None:
         blocks = followed.blocks
@@ -276,7 +281,7 @@ class OpenProject:
                 self._on_kept(folder, self.keeping.time)
                 self.told.emit(f"The project is now in {folder}.")
             case NotKept(message=message):
-                self._show(Keeping(self.keeping.folder, self.keeping.time, message))
+                self._show(replace(self.keeping, trouble=message))
                 self.told.emit(message)
             case Remark(message=message):
                 self.told.emit(message)
@@ -284,7 +289,7 @@ class OpenProject:
     def _on_kept(self, folder: Path, time: float) -> None:
         if folder != self.keeping.folder:
             self._send(KeepModel(str(folder / MODEL), now=True))
-        self._show(Keeping(folder, time))
+        self._show(replace(self.keeping, folder=folder, time=time, trouble=""))
 
     def _show(self, keeping: Keeping) -> None:
         if keeping != self.keeping:

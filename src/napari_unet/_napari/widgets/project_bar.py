@@ -89,7 +89,7 @@ class ProjectBar(QWidget):
     def show_keeping(self, keeping: Keeping) -> None:
         """Say how safe the work is."""
         self.words.setText(_short(keeping))
-        self.words.setToolTip(keeping.trouble or (str(keeping.folder) if keeping.folder else ""))
+        self.words.setToolTip("\n".join(filter(None, (keeping.trouble, keeping.note, str(keeping.folder or "")))))
         self.words.setStyleSheet(_ALARM if keeping.trouble else "")
         self._save.setEnabled(keeping.folder is not None)
         self._show.setEnabled(keeping.folder is not None)
@@ -134,7 +134,7 @@ def _short(keeping: Keeping) -> str:
         return "Your strokes are NOT kept"
     if keeping.folder is None:
         return "Every stroke is kept by itself"
-    return f"Kept in {keeping.folder.name}"
+    return f"{'Strokes kept' if keeping.note else 'Kept'} in {keeping.folder.name}"
 
 
 def _when(then: float, now: float | None = None) -> str:
