@@ -45,12 +45,13 @@ def make(**settings) -> nu.Model:
     network = nu.build_network(config).eval()
     with torch.no_grad():
         logits = network(torch.rand(2, config.in_channels, *(32,) * config.ndim))
-        bias = [p for p in network.parameters() if p.shape == (len(config.classes),)][-1]
+        bias = [p for p in network.parameters() if p.shape == (len(config.outputs),)][-1]
         bias -= logits.mean(dim=[0, *range(2, logits.ndim)])
     return nu.Model(Double(network), config)
 
 
 FLAT, DEEP = make(), make(ndim=3)
+RIMS = make(task="instances", instance_target="boundary")
 THREE = make(classes=("background", "nucleus", "rim"))
 
 
@@ -87,6 +88,7 @@ CASES = [
     (DEEP, (40, 35, 50), "ZYX"),
     (DEEP, (35, 2, 20, 33), "ZTYX"),
     (THREE, (70, 45), "YX"),
+    (RIMS, (70, 45), "YX"),
 ]
 
 

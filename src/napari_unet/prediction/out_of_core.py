@@ -21,6 +21,7 @@ from napari_unet.prediction.instances import connected
 from napari_unet.prediction.outputs import as_wanted
 from napari_unet.prediction.predictor import Predictor
 from napari_unet.prediction.reader import inner
+from napari_unet.prediction.seams import BACKGROUND, FOREGROUND
 from napari_unet.prediction.units import Box, UnitGrid
 
 Stage = Literal["predict", "join", "pyramid"]
@@ -137,7 +138,8 @@ class VolumePredictor:
     ) -> Generator[VolumeProgress | Warned, None, Unit | None]:
         box = self.grid[number]
         parts = dict(zip(self._axes, box, strict=True))
-        output: Output = "labels" if self._objects else self._config.output
+        # Where the network knows boundaries, objects are told apart by the predictor, else by their classes here.
+        output: Output = "labels" if self._objects and not self._predictor.model.has_boundary else self._config.output
         tiles = self._predictor.tiles(
             self._source,
             output=output,
@@ -166,6 +168,8 @@ class VolumePredictor:
         kinds = np.zeros(0, np.uint8)
         if self._objects:
             sizes = dict(zip(self._source.label_axes, data.shape, strict=True))
+            if self._predictor.model.has_boundary:
+                data = np.where(data > 0, FOREGROUND, BACKGROUND)
             data, kinds = _pieces(data, [sizes[a] for a in self._source.spatial_axes])
         else:
             data = as_wanted(data, self._config)
