@@ -25,6 +25,7 @@ import numpy as np
 
 import napari_unet as nu
 from datasets import Sample, choose, data_folder, dsb2018_fluorescence, read_sample
+from encoders import declare_operators
 from napari_unet.networks import estimate
 from report import machine, print_table, write_json
 
@@ -105,24 +106,9 @@ def _config(member: str, width: int) -> nu.ModelConfig:
     """For example of ``fpn on resnet18``."""
     name, _, encoder = member.partition(" on ")
     if encoder:
-        _declare_operators()
+        declare_operators()
         return nu.ModelConfig(architecture=name, encoder=encoder)
     return nu.ModelConfig(**{"width": width, **(OWN | VARIANTS)[member]})
-
-
-def _declare_operators() -> None:
-    """Let a torchvision that was built for another torch be imported; encoders do not use what is missing then."""
-    import torch
-
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        library = _declared.setdefault("torchvision", torch.library.Library("torchvision", "DEF"))
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-
-
-_declared: dict[str, Any] = {}
 
 
 def _apart(what: str, member: str, data: str, seed: int) -> dict[str, float]:

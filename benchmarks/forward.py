@@ -1,6 +1,9 @@
-"""Time of one pass and of one training step of the U-Net, beside MONAI's BasicUNet of equal size where it is installed.
+"""Time of one pass and of one training step of the U-Net, beside MONAI's BasicUNet and the decoder form of smp.
 
-The networks take turns, so that a busy machine slows all of them alike::
+All networks have the same channels, batch norm and ReLU; peers are measured where they are installed. The decoder of
+segmentation-models-pytorch stands behind the contracting path of our own network. The networks take turns, so that a
+busy machine slows all of them alike, and each is compared with ours in the same round; time is that of the process on
+its processors::
 
     python benchmarks/forward.py --size 512 --rounds 15
 """
@@ -13,14 +16,18 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from encoders import declare_operators
 from napari_unet.config import ModelConfig
 from napari_unet.networks import build_network
 from napari_unet.networks.inference import inference_form
 from report import machine, print_table, write_json
+
+OURS = "unet"
 
 
 def main() -> None:
@@ -38,8 +45,11 @@ def main() -> None:
     times["forward and backward"] = _turns(learning, patches, _learn, options.rounds)
     print(json.dumps(machine()))
     for what, found in times.items():
-        rows = [[name, min(values), statistics.median(values)] for name, values in found.items()]
-        print_table(f"{what}, width {options.width}, {options.size}²", ["network", "fastest, s", "median, s"], rows)
+        print_table(
+            f"{what}, width {options.width}, {options.size}²",
+            ["network", "fastest, s", "median, s", f"times {OURS}, median of the rounds"],
+            [_row(name, values, found[OURS]) for name, values in found.items()],
+        )
     write_json(options.json, {"options": vars(options), "times": times})
 
 
@@ -54,21 +64,61 @@ def _options() -> argparse.Namespace:
 
 
 def _networks(width: int) -> dict[str, nn.Module]:
-    """Networks of the same channels, batch norm and ReLU, in both memory layouts."""
+    """Networks of the same channels, ours as it is used (channels-last) and in torch's own layout, and peers."""
     config = ModelConfig(width=width, depth=4)
-    found = {
-        "unet": build_network(config),
-        "unet, channels-last": build_network(config).to(memory_format=torch.channels_last),
-        "unet, inference form": inference_form(build_network(config)),
+    found: dict[str, nn.Module] = {
+        OURS: _last(build_network(config)),
+        f"{OURS}, inference form": inference_form(build_network(config)),
+        f"{OURS}, torch's layout": build_network(config),
     }
     if importlib.util.find_spec("monai") is not None:
         from monai.networks.nets import BasicUNet
 
         features = (*(width * 2**i for i in range(5)), width)
-        settings = {"spatial_dims": 2, "out_channels": 2, "features": features, "act": "relu", "norm": "batch"}
-        found["MONAI BasicUNet"] = BasicUNet(**settings)
-        found["MONAI BasicUNet, channels-last"] = BasicUNet(**settings).to(memory_format=torch.channels_last)
+        settings: dict[str, Any] = {"spatial_dims": 2, "out_channels": 2, "features": features, "act": "relu"}
+        found["MONAI BasicUNet"] = _last(BasicUNet(**settings, norm="batch"))
+        found["MONAI BasicUNet, torch's layout"] = BasicUNet(**settings, norm="batch")
+    if importlib.util.find_spec("segmentation_models_pytorch") is not None:
+        declare_operators()
+        found["smp decoder"] = _last(SmpForm(width))
+        found["smp decoder, torch's layout"] = SmpForm(width)
     return found
+
+
+def _last(network: nn.Module) -> nn.Module:
+    return network.to(memory_format=torch.channels_last)
+
+
+class SmpForm(nn.Module):
+    """A contracting path of double convolutions with the decoder and the head of segmentation-models-pytorch."""
+
+    def __init__(self, width: int) -> None:
+        from segmentation_models_pytorch.base import SegmentationHead
+        from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
+
+        super().__init__()
+        channels = [width * 2**i for i in range(5)]
+        self.encoder = nn.ModuleList(_double(a, b) for a, b in zip([1, *channels[:-1]], channels, strict=True))
+        self.decoder = UnetDecoder((1, *channels), channels[-2::-1], n_blocks=4)
+        self.head = SegmentationHead(width, 2, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits ``(N, 2, Y, X)``."""
+        features: list[Tensor] = []
+        for level in self.encoder:
+            x = level(nn.functional.max_pool2d(x, 2) if features else x)
+            features.append(x)
+        # The package leaves the first out, and wants the sizes of all.
+        logits: Tensor = self.head(self.decoder([features[0], *features]))
+        return logits
+
+
+def _double(before: int, channels: int) -> nn.Sequential:
+    layers = [
+        (nn.Conv2d(a, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+        for a in (before, channels)
+    ]
+    return nn.Sequential(*(layer for group in layers for layer in group))
 
 
 def _turns(
@@ -78,9 +128,9 @@ def _turns(
     found: dict[str, list[float]] = {name: [] for name in networks}
     for _ in range(rounds + 1):
         for name, network in networks.items():
-            start = time.perf_counter()
+            start = time.process_time()
             work(network, image)
-            found[name].append(time.perf_counter() - start)
+            found[name].append(time.process_time() - start)
     return {name: values[1:] for name, values in found.items()}
 
 
@@ -91,6 +141,11 @@ def _predict(network: nn.Module, image: Tensor) -> None:
 
 def _learn(network: nn.Module, image: Tensor) -> None:
     network.train()(image).mean().backward()
+
+
+def _row(name: str, values: list[float], ours: list[float]) -> list[Any]:
+    ratios = [value / own for value, own in zip(values, ours, strict=True)]
+    return [name, min(values), statistics.median(values), statistics.median(ratios)]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Draw every member of the family from its graph, and write the table of costs into networks.md.
 
-Run ``python docs/draw_networks.py`` after a change of the networks; the tests compare.
+Run ``python docs/draw_networks.py`` after a change of the networks; the tests compare. The costs of members with an
+encoder need the extra ``encoders``.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from draw_encoders import GRAPHS
 
 from napari_unet.config import ModelConfig
 from napari_unet.networks import estimate, geometry
@@ -24,6 +27,17 @@ MEMBERS = {
     "fcn8s": ModelConfig(architecture="fcn8s"),
     "fcn16s": ModelConfig(architecture="fcn16s"),
     "fcn32s": ModelConfig(architecture="fcn32s"),
+}
+ENCODED = {
+    f"{name} on {encoder}": ModelConfig(architecture=name, encoder=encoder, in_channels=3)
+    for name, encoder in (
+        ("unet", "resnet18"),
+        ("unet", "resnet50"),
+        ("unetpp", "resnet18"),
+        ("fpn", "resnet18"),
+        ("linknet", "resnet18"),
+        ("pspnet", "resnet18"),
+    )
 }
 COLORS = {"skip": "#999999", "pool": "#D55E00", "up": "#0072B2"}
 WORDS = {"skip": "same size", "pool": "max-pool", "up": "up-sample"}
@@ -71,9 +85,13 @@ def boxes(graph: Graph) -> list[Box]:
             other = box_name(graph.nodes[source].name)
             if other != box.name:
                 box.sources.add(other)
+    taken: set[tuple[int, int]] = set()
     for box in found.values():
         before = [found[name].column for name in box.sources]
         box.column = max(before, default=-1) + 1
+        while box.place in taken:
+            box.column += 1
+        taken.add(box.place)
     return list(found.values())
 
 
@@ -133,38 +151,45 @@ def rectangle(box: Box) -> str:
 
 
 def row(name: str, config: ModelConfig) -> str:
-    """One line of the table."""
+    """One line of a table."""
     edge = 1024 if config.padding == "same" else 1004
     cost, shape = estimate(config, (edge, edge)), geometry(config)
     mega = edge * edge / 1e6
+    seen = f"{shape.field[0]} px" if shape.field else "the image"
     memory = (cost.bytes - 4 * cost.parameters) / mega / 1e6
+    million, giga = cost.parameters / 1e6, cost.flops / mega / 1e9
     return (
-        f"| `{name}` | {config.width} | {cost.parameters / 1e6:.2f} M | {cost.flops / mega / 1e9:.0f} "
-        f"| {memory:.0f} MB | {2 * shape.halo[0] + 1} px | {shape.stride[0]} |"
+        f"| `{name}` | {config.encoder or config.width} | {million:.2f} M | {giga:.0f} "
+        f"| {memory:.0f} MB | {seen} | {shape.stride[0]} |"
     )
 
 
-def table() -> str:
-    """Costs of all members."""
-    head = "| name | width | parameters | GFLOP per megapixel | memory per megapixel | receptive field | stride |"
-    return "\n".join([head, "|---" * 7 + "|", *(row(name, config) for name, config in MEMBERS.items())])
+def table(members: dict[str, ModelConfig]) -> str:
+    """Costs of several members."""
+    first = "encoder" if any(config.encoder for config in members.values()) else "width"
+    head = f"| name | {first} | parameters | GFLOP per megapixel | memory per megapixel | receptive field | stride |"
+    return "\n".join([head, "|---" * 7 + "|", *(row(name, config) for name, config in members.items())])
 
 
 def pictures() -> dict[str, str]:
     """Pictures of all members; the published U-Net looks like the common one."""
-    return {name: draw(plan(config), name) for name, config in MEMBERS.items() if config.padding == "same"}
+    own = {name: plan(config) for name, config in MEMBERS.items() if config.padding == "same"}
+    graphs = own | {name: make() for name, make in GRAPHS.items()}
+    return {name: draw(graph, name) for name, graph in graphs.items()}
 
 
-def page_with_table(text: str) -> str:
-    """Put the table between its marks."""
-    return re.sub(r"(<!-- table -->\n).*?(<!-- end -->)", lambda m: m[1] + table() + "\n" + m[2], text, flags=re.DOTALL)
+def page_with_table(text: str, mark: str = "table", members: dict[str, ModelConfig] = MEMBERS) -> str:
+    """Put a table between its marks."""
+    found = table(members)
+    return re.sub(rf"(<!-- {mark} -->\n).*?(<!-- end -->)", lambda m: m[1] + found + "\n" + m[2], text, flags=re.DOTALL)
 
 
 def main() -> None:
     """Write pictures and table."""
     for name, text in pictures().items():
         (DOCS / "images" / f"{name}.svg").write_text(text, encoding="utf-8")
-    PAGE.write_text(page_with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    page = page_with_table(PAGE.read_text(encoding="utf-8"))
+    PAGE.write_text(page_with_table(page, "encoders", ENCODED), encoding="utf-8")
 
 
 if __name__ == "__main__":

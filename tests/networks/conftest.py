@@ -25,6 +25,8 @@ MEMBERS = {
     "fcn16s": ModelConfig(width=1, architecture="fcn16s"),
     "fcn8s": ModelConfig(width=1, architecture="fcn8s", norm="none"),
     "fcn8s-3d": ModelConfig(width=1, architecture="fcn8s", ndim=3, spacing=(1, 99, 99)),
+    "fcn16s-3d": ModelConfig(width=1, architecture="fcn16s", ndim=3, spacing=(1, 99, 99)),
+    "fcn32s-3d": ModelConfig(width=1, architecture="fcn32s", ndim=3, spacing=(1, 99, 99)),
     "unet-3d": ModelConfig(**SMALL, ndim=3),
     "unet-3d-anisotropic": ModelConfig(**SMALL, ndim=3, spacing=(3, 1, 1), upsampling="linear"),
 }

@@ -98,11 +98,24 @@ def test_names_in_the_state_are_stable():
     assert {"encoder.0.norm0.weight", "decoder.0.norm1.running_var"} <= set(normed)
 
 
-def test_the_page_shows_these_networks():
-    """Pictures and table of docs/networks.md are made by docs/draw_networks.py."""
-    docs = Path(__file__).parents[2] / "docs"
-    drawing = runpy.run_path(str(docs / "draw_networks.py"))
-    page = (docs / "networks.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture
+def drawing(monkeypatch):
+    """Pictures and tables of docs/networks.md are made by docs/draw_networks.py."""
+    monkeypatch.syspath_prepend(DOCS)
+    return runpy.run_path(str(DOCS / "draw_networks.py"))
+
+
+def test_the_page_shows_these_networks(drawing):
+    page = (DOCS / "networks.md").read_text(encoding="utf-8")
     assert drawing["page_with_table"](page) == page
     for name, text in drawing["pictures"]().items():
-        assert (docs / "images" / f"{name}.svg").read_text(encoding="utf-8") == text
+        assert (DOCS / "images" / f"{name}.svg").read_text(encoding="utf-8") == text
+        assert f"images/{name}.svg" in page
+
+
+def test_the_page_shows_these_encoders(drawing, encoders):
+    page = (DOCS / "networks.md").read_text(encoding="utf-8")
+    assert drawing["page_with_table"](page, "encoders", drawing["ENCODED"]) == page
