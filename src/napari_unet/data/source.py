@@ -113,7 +113,7 @@ class ImageSource:
 
     def stack(self, lead: Sequence[int]) -> tuple[tuple[int, ...], int | None]:
         """Which stack a plane of a 2D network belongs to, and its place along z; None without z."""
-        z = self._lead_axes.find("Z")
+        z = self.lead_axes.find("Z")
         return (tuple(lead), None) if z < 0 else ((*lead[:z], *lead[z + 1 :]), lead[z])
 
     def label_index(self, lead: Sequence[int], box: Sequence[slice]) -> Index:
