@@ -16,6 +16,8 @@ MEMBERS = {
     "unet-linear": ModelConfig(**SMALL, upsampling="linear", norm="none"),
     "unet-residual": ModelConfig(**SMALL, block="residual", dropout=0.2),
     "unet-anisotropic-pixels": ModelConfig(**SMALL, spacing=(2, 1)),
+    "unet-stem": ModelConfig(**SMALL, stem="scale_space"),
+    "unet-3d-stem": ModelConfig(width=2, depth=1, ndim=3, spacing=(9, 3, 4), stem="scale_space"),
     "unetpp": ModelConfig(**SMALL, architecture="unetpp", deep_supervision=True),
     "unetpp-3d": ModelConfig(**SMALL, architecture="unetpp", ndim=3, spacing=(3, 1, 1), upsampling="nearest"),
     "unet3plus": ModelConfig(**SMALL, architecture="unet3plus", deep_supervision=True),
@@ -34,6 +36,7 @@ VALID = {
     "valid": ModelConfig(**SMALL, padding="valid", norm="none"),
     "valid-nearest": ModelConfig(**SMALL, padding="valid", upsampling="nearest", block="residual"),
     "valid-linear": ModelConfig(**SMALL, padding="valid", upsampling="linear"),
+    "valid-stem": ModelConfig(width=2, depth=1, padding="valid", stem="scale_space"),
     "valid-3d": ModelConfig(**SMALL, padding="valid", ndim=3, spacing=(2, 1, 1)),
 }
 #: Members on an encoder of segmentation-models-pytorch; tests that take `encoded` hold for all of them.

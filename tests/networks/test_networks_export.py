@@ -23,6 +23,7 @@ CASES = {
     "unet-3d": ({"ndim": 3, "spacing": (3, 1, 1), "upsampling": "linear"}, [(1, 3, 17, 22)]),
     "unetpp": ({"architecture": "unetpp", "depth": 2}, [(1, 33, 50)]),
     "unet3plus": ({"architecture": "unet3plus", "depth": 2}, [(1, 33, 50)]),
+    "unet-stem": ({"stem": "scale_space"}, [(1, 33, 50), (2, 1, 1)]),
     "fcn8s": ({"architecture": "fcn8s", "width": 1}, [(1, 33, 70)]),
     "unet3plus-guided": ({"architecture": "unet3plus", "guided": True}, [(2, 33, 50)]),
     "fcn16s": ({"architecture": "fcn16s", "width": 1}, [(1, 33, 70)]),

@@ -58,7 +58,11 @@ def levels(config: ModelConfig, factors: tuple[int, ...] | None = None) -> tuple
 
 def start(config: ModelConfig) -> Graph:
     """Begin the graph of this config."""
-    return Graph(config.in_channels, config.ndim, valid=config.padding == "valid", norm=config.norm)
+    graph = Graph(config.in_channels, config.ndim, valid=config.padding == "valid", norm=config.norm)
+    if config.stem == "scale_space":
+        spacing = config.spacing or (1.0,) * config.ndim
+        graph.scale_space("stem", 0, [size / min(spacing) for size in spacing])
+    return graph
 
 
 def convolution(graph: Graph, name: str, index: int, x: int, channels: int, kernel: Axes, order: str) -> int:
@@ -100,7 +104,7 @@ def upsample(graph: Graph, name: str, x: int, level: Level, kind: str) -> int:
 def encoder(graph: Graph, config: ModelConfig, pyramid: tuple[Level, ...]) -> list[int]:
     """Add the contracting path, with dropout on the two coarsest levels; return the last features of each level."""
     features: list[int] = []
-    x = 0
+    x = graph.entry
     for i, level in enumerate(pyramid):
         if i:
             x = graph.pool(f"encoder.{i}.pool", x, pyramid[i - 1].step)

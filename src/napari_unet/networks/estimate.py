@@ -9,7 +9,7 @@ from math import prod
 
 from napari_unet.config import ModelConfig
 from napari_unet.errors import ConfigError
-from napari_unet.networks.graph import Graph, Move, Node, schedule
+from napari_unet.networks.graph import FIXED, SIGMAS, Graph, Move, Node, scale_space_radius, schedule
 from napari_unet.networks.plan import parameters, plan
 
 #: Copies of the weights while training: weights, gradients, two moments of AdamW, moving average.
@@ -27,8 +27,8 @@ class Estimate:
     parameters : int
         Learnt values.
     flops : int
-        Floating-point operations of all convolutions, two per multiplication and addition; with training, those of
-        the backward pass too.
+        Floating-point operations of all convolutions and Gaussians, two per multiplication and addition; with
+        training, those of the backward pass too.
     bytes : int
         Peak memory of weights and activations, float32, channels-last.
     """
@@ -68,15 +68,17 @@ def estimate(config: ModelConfig, spatial: Sequence[int], batch: int = 1, *, tra
     if config.encoder:
         return _measured(config, spatial, batch, training)
     graph = plan(config)
-    sizes = _values(graph, _padded(graph, spatial), batch)
+    padded = _padded(graph, spatial)
+    sizes = _values(graph, padded, batch)
     moves = schedule(graph, graph.outputs if training else graph.outputs[:1])
     run = [graph.nodes[move.index] for move in moves]
     weights = sum(parameters(graph, node) for node in graph.nodes)
     flops = sum(
-        _flops(graph, node, sizes[move.index], sizes) * (1 + training * (1 + (node.inputs[0] != 0)))
+        _flops(graph, node, sizes[move.index], sizes) * (1 + training * _backward(graph, node))
         for node, move in zip(run, moves, strict=True)
     )
     peak = _training_peak(graph, moves, sizes) if training else _inference_peak(graph, moves, sizes)
+    peak = max(peak, _stem_peak(graph, padded, batch, sizes[graph.entry]))
     copies = TRAINING_COPIES if training else 1
     return Estimate(weights, flops, FLOAT * weights * copies + peak)
 
@@ -117,7 +119,17 @@ def _flops(graph: Graph, node: Node, values: int, sizes: Sequence[int]) -> int:
         return 2 * values * graph.nodes[node.inputs[0]].channels * prod(node.kernel)
     if node.op == "transpose":
         return 2 * sizes[node.inputs[0]] * node.channels * prod(node.kernel)
+    if node.op == "scale_space":
+        taps = sum(2 * r - 1 for sigma in SIGMAS for r in scale_space_radius(node.units, sigma))
+        return 2 * values // node.channels * graph.nodes[0].channels * taps
     return 0
+
+
+def _backward(graph: Graph, node: Node) -> int:
+    """How often a layer runs again in the backward pass: for its weights, and for what it reads."""
+    if node.op in FIXED:
+        return 0
+    return 1 + (graph.nodes[node.inputs[0]].op not in FIXED)
 
 
 def _inference_peak(graph: Graph, moves: Sequence[Move], sizes: Sequence[int]) -> int:
@@ -129,6 +141,15 @@ def _inference_peak(graph: Graph, moves: Sequence[Move], sizes: Sequence[int]) -
         peak = max(peak, alive + parameters(graph, graph.nodes[move.index]))
         alive -= sum(sizes[i] for i in move.forget if i and not _in_place(graph, move))
     return FLOAT * peak
+
+
+def _stem_peak(graph: Graph, spatial: Sequence[int], batch: int, values: int) -> int:
+    """Bytes that the scale-space stem needs while it runs: its features twice, and the image with a wider border."""
+    stem = graph.nodes[graph.entry]
+    if stem.op != "scale_space":
+        return 0
+    image = batch * graph.nodes[0].channels * prod(n + 2 * p for n, p in zip(spatial, stem.pad, strict=True))
+    return FLOAT * (2 * values + image)
 
 
 def _in_place(graph: Graph, move: Move) -> bool:
@@ -168,7 +189,9 @@ def _training_peak(graph: Graph, moves: Sequence[Move], sizes: Sequence[int]) ->
     peak = alive
     for move in reversed(moves):
         node = graph.nodes[move.index]
-        sources = [i for i in node.inputs if i]
+        if node.op in FIXED:
+            continue
+        sources = [i for i in node.inputs if graph.nodes[i].op not in FIXED]
         fresh = sum(sizes[i] for i in sources) + 2 * parameters(graph, node)
         peak = max(peak, alive + FLOAT * (sum(gradients.values()) + fresh))
         gradients.pop(move.index)

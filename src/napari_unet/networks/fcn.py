@@ -36,7 +36,7 @@ def fcn(config: ModelConfig) -> Graph:
 
 def _vgg(graph: Graph, config: ModelConfig, pyramid: tuple[Level, ...]) -> dict[int, int]:
     """Thirteen convolutions; features after each pooling."""
-    x, pooled = 0, {}
+    x, pooled = graph.entry, {}
     for i, (level, count) in enumerate(zip(pyramid, CONVOLUTIONS, strict=False)):
         for k in range(count):
             x = convolution(graph, f"encoder.{i}", k, x, level.channels, level.kernel, config.block)

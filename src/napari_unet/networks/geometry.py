@@ -137,7 +137,7 @@ def _field(graph: Graph, axis: int, position: int) -> tuple[int, int]:
 
 def reads(node: Node, axis: int, low: int, high: int) -> tuple[int, int]:
     """Pixels of the layer's input that its pixels ``low..high`` are made from."""
-    if node.op == "conv":
+    if node.op in ("conv", "scale_space"):
         return low - node.pad[axis], high - node.pad[axis] + node.kernel[axis] - 1
     if node.op == "crop":
         return low + node.pad[axis], high + node.pad[axis]

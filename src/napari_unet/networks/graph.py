@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -21,7 +22,15 @@ Op = Literal[
     "add",
     "crop",
     "gate",
+    "scale_space",
 ]
+
+#: Layers before which there is nothing to learn; they come first.
+FIXED = ("input", "scale_space")
+#: Scales of the scale-space stem, in units of the smallest pixel size.
+SIGMAS = (0.5, 1.0, 2.0, 4.0, 8.0)
+#: Gaussians end here, in sigmas.
+TRUNCATE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,8 @@ class Node:
         Whether a convolution has a bias.
     amount : float
         Probability of dropout.
+    units : tuple of float
+        Size of a pixel along each axis, in units of the smallest; of the scale-space stem.
     """
 
     name: str
@@ -61,6 +72,7 @@ class Node:
     pad: Axes = ()
     bias: bool = False
     amount: float = 0.0
+    units: tuple[float, ...] = ()
 
 
 class Graph:
@@ -163,6 +175,21 @@ class Graph:
         node = self.nodes[x]
         return self._add(Node(name, "gate", (x, evidence), node.channels, node.scale, node.lost))
 
+    def scale_space(self, name: str, x: int, units: Sequence[float]) -> int:
+        """Image and fixed features of it (see `scale_space.py`), as far as the widest Gaussian reaches."""
+        node = self.nodes[x]
+        radius = scale_space_radius(units, SIGMAS[-1])
+        lost = tuple(a + 2 * r if self.valid else a for a, r in zip(node.lost, radius, strict=True))
+        kernel, pad = tuple(2 * r + 1 for r in radius), (0,) * self.ndim if self.valid else radius
+        channels = node.channels * (1 + len(SIGMAS) * (2 + self.ndim))
+        made = Node(name, "scale_space", (x,), channels, node.scale, lost, kernel, pad=pad, units=tuple(units))
+        return self._add(made)
+
+    @property
+    def entry(self) -> int:
+        """What the first learnt layer reads: the input, or its fixed features."""
+        return sum(node.op in FIXED for node in self.nodes) - 1
+
     @property
     def stride(self) -> Axes:
         """Product of the strides, per axis."""
@@ -207,6 +234,11 @@ def _moves(graph: Graph, order: list[int], readers: dict[int, list[int]], kept: 
         forget = tuple(s for s in sorted(sources) if s not in kept and max(readers[s]) == index)
         alone = all(s and len(readers[s]) == 1 and s not in kept for s in sources)
         yield Move(index, forget, alone)
+
+
+def scale_space_radius(units: Sequence[float], sigma: float) -> Axes:
+    """Pixels that the features at `sigma` reach along each axis: the Gaussian's, and one more for its derivatives."""
+    return tuple(max(1, math.ceil(TRUNCATE * sigma / unit - 1e-9)) + 1 for unit in units)
 
 
 def _divide(scale: Axes, step: Axes) -> Axes:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_unet.networks.graph import Axes, Graph, Move, Node, schedule
+from napari_unet.networks.scale_space import scale_space
 
 _CONV: dict[int, Callable[..., nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
 _TRANSPOSE: dict[int, Callable[..., nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
@@ -126,6 +127,8 @@ def apply(node: Node, inputs: list[Tensor], alone: bool) -> Tensor:
     x = inputs[0]
     if node.op == "relu":
         return functional.relu(x, inplace=alone)
+    if node.op == "scale_space":
+        return scale_space(x, node.units, node.pad)
     if node.op == "concat":
         return torch.cat(inputs, 1)
     if node.op == "add":

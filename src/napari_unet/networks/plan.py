@@ -69,6 +69,9 @@ def check(config: ModelConfig) -> None:
         f"remove the encoder; {name} has its own": config.encoder is not None and name not in ENCODED,
         "remove the encoder or choose ndim=2; encoders read planes": config.encoder is not None and config.ndim != 2,
         f"choose an encoder for {name}, for example encoder='resnet50'": not config.encoder and name not in MEMBERS,
+        "switch the stem off or remove the encoder; an encoder reads the image itself": (
+            config.encoder is not None and config.stem != "none"
+        ),
         "choose an encoder, or set encoder_weights=None": not config.encoder and config.encoder_weights is not None,
     }
     for sentence, applies in wrong.items():

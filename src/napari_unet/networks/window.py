@@ -154,7 +154,7 @@ class _Axis:
 
     def _made(self, node: Node, low: int, high: int) -> Span:
         """Pixels that a layer makes of the pixels ``low:high`` of its input."""
-        if node.op == "conv":
+        if node.op in ("conv", "scale_space"):
             return low, high + 2 * node.pad[self._axis] - node.kernel[self._axis] + 1
         if node.op == "crop":
             return low - node.pad[self._axis], high - node.pad[self._axis]
