@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -115,7 +117,9 @@ class Augmenter:
             matrix[:, 0, 0] = 1
         planes = [(1, 2), (0, 2), (0, 1)] if self.ndim == 3 and self.isotropic else [(self.ndim - 2, self.ndim - 1)]
         for plane in planes:
-            matrix = self._shear(plane, count, generator) @ self._turn(plane, count, generator) @ matrix
+            matrix = self._turn(plane, count, generator) @ matrix
+            if self.config.shear > 0:
+                matrix = self._shear(plane, count, generator) @ matrix
         if self.config.flip:
             signs = torch.randint(2, (count, 1, self.ndim), generator=generator) * 2 - 1
             matrix = matrix * signs
@@ -172,27 +176,33 @@ class Augmenter:
         """
         grid = self._grid(changes, images.shape[2:], shape, images.device)
         images = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
-        stacked = torch.stack([(targets - IGNORE).float(), boundary], dim=1)
+        stacked = torch.empty(len(targets), 2, *targets.shape[1:], device=targets.device)
+        torch.sub(targets, IGNORE, out=stacked[:, 0])
+        stacked[:, 1] = boundary
         stacked = F.grid_sample(stacked, grid, mode="nearest", padding_mode="zeros", align_corners=True)
-        return self._intensity(changes, images), stacked[:, 0].long() + IGNORE, stacked[:, 1]
+        return self._intensity(changes, images), stacked[:, 0].add_(IGNORE).long(), stacked[:, 1]
 
     def _grid(self, changes: Changes, source: Sequence[int], shape: Sequence[int], device: torch.device) -> Tensor:
-        """Sampling grid in the units of `grid_sample`: ``(N, *shape, d)``, last axis first."""
-        ndim = self.ndim
+        """Sampling grid in the units of `grid_sample`: ``(N, *shape, d)``, last axis first.
+
+        Affine map and elastic field are one sum over products of functions of single axes: the cubic weights of the
+        nodes, one, and the offset from the centre. Each axis is one matrix product.
+        """
+        ndim, count, nodes = self.ndim, len(changes.nodes), changes.nodes.shape[2:]
         unit = torch.tensor([2 / max(n - 1, 1) for n in source])
-        matrix = changes.matrix * unit[:, None]
-        nodes = torch.einsum("nij,nj...->ni...", matrix, changes.nodes).to(device)
-        matrix = matrix.to(device)
-        grid = nodes
-        for axis, size in enumerate(shape):
-            cubic = _cubic(nodes.shape[2 + axis], size).to(device)
-            grid = torch.tensordot(grid, cubic, dims=([2], [1]))
-        for axis, size in enumerate(shape):
-            offset = torch.arange(size, device=device) - (size - 1) / 2
-            place = [1] * (2 + ndim)
-            place[2 + axis] = size
-            grid += matrix[:, :, axis].reshape(-1, ndim, *[1] * ndim) * offset.reshape(place)
-        return grid.flip(1).movedim(1, -1)
+        matrix = (changes.matrix * unit[:, None]).flip(1)
+        grid = torch.zeros(count, *(n + 2 for n in nodes), ndim)
+        grid[(slice(None), *(slice(n) for n in nodes))] = torch.einsum("nij,nj...->n...i", matrix, changes.nodes)
+        for axis in range(ndim):
+            place: tuple[Any, ...] = tuple(n + (1 if other == axis else 0) for other, n in enumerate(nodes))
+            grid[(slice(None), *place)] = matrix[:, :, axis]
+        grid = grid.to(device)
+        for axis in reversed(range(ndim)):
+            after = math.prod(grid.shape[axis + 2 :])
+            rows = _functions(nodes[axis], shape[axis]).to(device)
+            sizes = (*grid.shape[: axis + 1], shape[axis], *grid.shape[axis + 2 :])
+            grid = torch.matmul(rows, grid.reshape(-1, nodes[axis] + 2, after)).reshape(sizes)
+        return grid
 
     def _intensity(self, changes: Changes, images: Tensor) -> Tensor:
         column = (-1,) + (1,) * (images.ndim - 1)
@@ -259,6 +269,13 @@ def _cubic(nodes: int, size: int) -> Tensor:
         weight = _keys((place - first - step).abs())
         matrix.scatter_add_(1, (first + step).clamp(0, nodes - 1)[:, None], weight[:, None])
     return matrix.float()
+
+
+@lru_cache(maxsize=32)
+def _functions(nodes: int, size: int) -> Tensor:
+    """Matrix ``(size, nodes + 2)``, not to be changed: the weights of `_cubic`, one, the offset from the centre."""
+    offset = torch.arange(size) - (size - 1) / 2
+    return torch.cat([_cubic(nodes, size), torch.ones(size, 1), offset[:, None]], dim=1)
 
 
 def _keys(distance: Tensor) -> Tensor:
