@@ -387,6 +387,32 @@ class TrainConfig(Config):
     pseudo: PseudoConfig = Field(PseudoConfig(), description="Pseudo-labels.")
 
 
+class InstanceConfig(Config):
+    """How single objects are made of what the network found."""
+
+    min_size: int = Field(0, ge=0, description="Smaller objects are left out, pixels (voxels).")
+    max_size: int | None = Field(None, ge=1, description="Larger objects are left out, pixels (voxels).")
+    fill_holes: int = Field(0, ge=0, description="Holes of up to this many pixels inside one object are filled.")
+    smoothing: float = Field(
+        0.0, ge=0, le=50, description="Smooth the probabilities first: standard deviation, pixels."
+    )
+    split: float = Field(
+        0.0, ge=0, le=200, description="Cut objects apart at necks narrower than twice this, pixels; 0 for never."
+    )
+    link: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Objects of a 2D model go on in the next z where they overlap by this IoU; 0 for never.",
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.max_size is not None and self.max_size < self.min_size:
+            raise ValueError("give a max_size that is at least min_size")
+        return self
+
+
 class PredictConfig(Config):
     """How an image is segmented."""
 
@@ -414,3 +440,4 @@ class PredictConfig(Config):
     memory: float | None = Field(
         None, ge=0.5, le=65536, description="Memory to work in, GB; by default 2, and of a GPU half of what is free."
     )
+    instances: InstanceConfig = Field(InstanceConfig(), description="How single objects are made.")

@@ -111,6 +111,11 @@ class ImageSource:
         """All positions along the leading axes, the last fastest."""
         return product(*(range(size) for size in self.lead))
 
+    def stack(self, lead: Sequence[int]) -> tuple[tuple[int, ...], int | None]:
+        """Which stack a plane of a 2D network belongs to, and its place along z; None without z."""
+        z = self.lead_axes.find("Z")
+        return (tuple(lead), None) if z < 0 else ((*lead[:z], *lead[z + 1 :]), lead[z])
+
     def label_index(self, lead: Sequence[int], box: Sequence[slice]) -> Index:
         """Index of a spatial `box` at position `lead` in an array of shape `label_shape`."""
         place: dict[str, int | slice] = dict(zip(self.lead_axes, lead, strict=True))

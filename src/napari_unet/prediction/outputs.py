@@ -34,6 +34,18 @@ def to_labels(logits: Tensor) -> npt.NDArray[np.uint8]:
     return found.to(torch.uint8).add_(1).cpu().numpy()
 
 
+def labels_of(probabilities: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """`to_labels` of probabilities ``(K, *spatial)``; of one plane, those above 0.5 are class 2."""
+    if len(probabilities) == 1:
+        found = probabilities[0] > 0.5
+    elif len(probabilities) == 2:
+        found = probabilities[1] > probabilities[0]
+    else:
+        found = probabilities.argmax(0)
+    labels: npt.NDArray[np.uint8] = found.astype(np.uint8) + np.uint8(1)
+    return labels
+
+
 def to_whole(logits: Tensor) -> npt.NDArray[np.uint8]:
     """`to_labels` of a network that knows boundaries: 2 where interior and boundary together outweigh background.
 
@@ -43,11 +55,6 @@ def to_whole(logits: Tensor) -> npt.NDArray[np.uint8]:
         Shape ``(3, *spatial)``: background, interior, boundary.
     """
     return to_labels(torch.stack([logits[0].float(), torch.logaddexp(logits[1].float(), logits[2].float())]))
-
-
-def to_interior(logits: Tensor) -> npt.NDArray[np.uint8]:
-    """As `to_whole`, but 2 in the interior of objects alone, so that objects that touch are apart."""
-    return (logits.argmax(0) == 1).to(torch.uint8).add_(1).cpu().numpy()
 
 
 def to_probabilities(logits: Tensor) -> npt.NDArray[np.float32]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from napari_unet.config import ModelConfig, Output
+from napari_unet.config import InstanceConfig, ModelConfig, Output
 from napari_unet.data.normalize import Normalizer, fit_normalizer
 from napari_unet.data.source import ImageSource, Index
 from napari_unet.errors import ImageError
@@ -22,8 +22,9 @@ from napari_unet.events import Event, Masked, TileDone, Warned, never
 from napari_unet.networks.device import choose_device, keep_memory, return_memory
 from napari_unet.networks.geometry import geometry
 from napari_unet.prediction.budget import choose_batch, choose_plan, free_memory
-from napari_unet.prediction.instances import connected
-from napari_unet.prediction.outputs import smallest_type, to_interior, to_labels, to_probabilities, to_whole
+from napari_unet.prediction.instances import marks_of, objects_of
+from napari_unet.prediction.linking import Linker
+from napari_unet.prediction.outputs import smallest_type, to_labels, to_probabilities, to_whole
 from napari_unet.prediction.reader import Batch, Place, TileReader, inner
 from napari_unet.prediction.solver import Form, Solver, form_of
 from napari_unet.prediction.tiling import TilePlan, plan_tiles
@@ -32,11 +33,10 @@ log = logging.getLogger(__name__)
 
 _CONVERT: dict[str, Callable[[Tensor], npt.NDArray[Any]]] = {
     "labels": to_labels,
-    "instances": to_labels,
     "probabilities": to_probabilities,
 }
 #: The same where boundaries are a class of their own.
-_CONVERT_BOUNDARY = {**_CONVERT, "labels": to_whole, "instances": to_interior}
+_CONVERT_BOUNDARY = {**_CONVERT, "labels": to_whole}
 _TYPE: dict[str, npt.DTypeLike] = {"labels": np.uint8, "instances": np.uint32, "probabilities": np.float32}
 _FORMAT = {2: torch.channels_last, 3: torch.channels_last_3d}
 
@@ -75,6 +75,8 @@ class Predictor:
         Edge of a tile in pixels; by default as large as memory allows. The result does not depend on it.
     memory : int, optional
         Bytes to work in; by default 2 GB on the CPU, half of what is free on a GPU.
+    instances : InstanceConfig, optional
+        How objects are made.
 
     Examples
     --------
@@ -93,8 +95,10 @@ class Predictor:
         device: str = "auto",
         tile: int | None = None,
         memory: int | None = None,
+        instances: InstanceConfig | None = None,
     ) -> None:
         self.device = choose_device(device)
+        self.instances = instances or InstanceConfig()
         self.model = model
         self.geometry = geometry(model)
         moved = network.to(self.device, memory_format=_FORMAT[model.ndim])  # type: ignore[call-overload]
@@ -247,18 +251,32 @@ class Predictor:
     def _objects(self, work: _Work) -> Iterator[TileDone | Warned]:
         """Tiles with preliminary numbers, then each plane as a whole with the final ones."""
         places, box = work.places(), work.plan.box
-        plane = np.zeros([part.stop - part.start for part in box], np.uint8)
-        count, planes = 0, 0
-        for event in self._classes(work, "instances"):
+        start, linker = [part.start for part in box], Linker(self.instances.link)
+        plane: npt.NDArray[Any] | None = None
+        planes = 0
+        for event in self._classes(work, "probabilities" if self._soft else "labels"):
             if isinstance(event, Warned) or event.data is None:
                 yield event
                 continue
             lead, tile = next(places)
-            plane[inner(tile.write, [part.start for part in box])] = event.data
+            if plane is None:
+                shape = event.data.shape[: event.data.ndim - len(box)] + tuple(part.stop - part.start for part in box)
+                plane = np.zeros(shape, event.data.dtype)
+            where: tuple[Any, ...] = (..., *inner(tile.write, start))
+            plane[where] = event.data
             total = work.total + len(work.leads)
-            yield TileDone(event.index, connected(event.data, count + 1)[0], event.done + planes, total)
+            yield TileDone(event.index, linker.preliminary(self._found(event.data)), event.done + planes, total)
             if event.done % len(work.plan) == 0:
                 planes += 1
-                objects, found = connected(plane, count + 1)
-                count += found
+                objects = linker.add(self._found(plane), *work.reader.source.stack(lead))
                 yield TileDone(work.reader.source.label_index(lead, box), objects, event.done + planes, total)
+
+    @property
+    def _soft(self) -> bool:
+        """Whether objects are made of probabilities."""
+        return self.model.has_boundary or self.instances.smoothing > 0
+
+    def _found(self, found: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
+        """Objects of a plane or volume, or of a part of one by itself."""
+        boundary = self.model.has_boundary
+        return objects_of(marks_of(found, self.instances, boundary=boundary), self.instances, boundary=boundary)[0]

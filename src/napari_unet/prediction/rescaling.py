@@ -145,7 +145,7 @@ def predictor_for(
     network, model
         As for `Predictor`.
     config : PredictConfig
-        Device, tile and memory; with ``rescale``, images are brought to the model's pixel size.
+        Device, tile, memory, how objects are made; with ``rescale``, images are brought to the model's pixel size.
     spacing : sequence of float, optional
         Pixel size of the image, where the config does not give it.
     memory : int, optional
@@ -153,7 +153,12 @@ def predictor_for(
     """
     if memory is None and config.memory is not None:
         memory = int(config.memory * 2**30)
-    options: dict[str, Any] = {"device": config.device, "tile": config.tile, "memory": memory}
+    options: dict[str, Any] = {
+        "device": config.device,
+        "tile": config.tile,
+        "memory": memory,
+        "instances": config.instances,
+    }
     if not config.rescale:
         return Predictor(network, model, **options)
     return RescalingPredictor(network, model, **options, spacing=config.spacing or spacing)

@@ -22,8 +22,8 @@ Box = tuple[slice, ...]
 Ints = npt.NDArray[np.int64]
 Numbers = npt.NDArray[Any]
 
-#: Kinds of pieces; from 2 on they are classes, in the strokes' values.
-LOOSE, BACKGROUND, FOREGROUND = 0, 1, 2
+#: Kinds of pieces: from 2 on classes, in the strokes' values; below 0 loose pieces of a class, -2 of class 2.
+BACKGROUND, FOREGROUND = 1, 2
 #: The upper bits of a linked pixel say along which axes the next pixel belongs to the same piece.
 LINK_BITS = 3
 LINK_SHIFT = 32 - LINK_BITS
@@ -87,9 +87,10 @@ def object_table(
     units : sequence of tuple of slice
         Boxes of a grid that part the array, or a part of it; any order.
     counts : sequence
-        For each unit the number of its pieces, or an array with the kind of each: `LOOSE`, `BACKGROUND`, or a class
-        from `FOREGROUND` on. Only pieces of one kind are joined. A background piece is a candidate for a hole;
-        background of number 0 is none. A loose piece becomes part of the object it touches most, if any.
+        For each unit the number of its pieces, or an array with the kind of each: `BACKGROUND`, a class from
+        `FOREGROUND` on, or a class with a minus for loose pieces. Only pieces of one kind are joined. A background
+        piece is a candidate for a hole; background of number 0 is none. A loose piece becomes part of the object of its
+        class that it touches most, if any.
     linked : bool
         Whether the upper bits of a pixel say to which of the next pixels it is joined, see `link`; by default it is
         joined to all of its own kind.
@@ -137,10 +138,10 @@ def renumber(array_in: ArrayLike, array_out: Any, units: Sequence[Box], table: O
         array_out[unit] = table.renumbered(number, np.asarray(array_in[unit]))
 
 
-def _kinds(count: int | npt.ArrayLike) -> npt.NDArray[np.uint8]:
+def _kinds(count: int | npt.ArrayLike) -> npt.NDArray[np.int16]:
     """Kinds of the pieces of a unit; its row 0 is the background that is no hole."""
     given = np.full(count, FOREGROUND) if isinstance(count, int | np.integer) else np.asarray(count)
-    return np.concatenate([[BACKGROUND], given]).astype(np.uint8)
+    return np.concatenate([[BACKGROUND], given]).astype(np.int16)
 
 
 class _Graph:
@@ -149,8 +150,8 @@ class _Graph:
     Row 0 of each unit is the background outside; all these rows are joined.
     """
 
-    def __init__(self, kinds: Sequence[npt.NDArray[np.uint8]], linked: bool) -> None:
-        self.kinds = np.concatenate([*kinds, np.zeros(0, np.uint8)])
+    def __init__(self, kinds: Sequence[npt.NDArray[np.int16]], linked: bool) -> None:
+        self.kinds = np.concatenate([*kinds, np.zeros(0, np.int16)])
         self.offsets: Ints = np.cumsum([0, *(len(part) for part in kinds)], dtype=np.int64)[:-1]
         self.sizes = np.zeros(len(self.kinds), np.int64)
         self.first = np.full(len(self.kinds), np.iinfo(np.int64).max)
@@ -263,7 +264,7 @@ class _Objects:
         self._sizes = np.bincount(self._whole, graph.sizes, count).astype(np.int64)
         self._first = np.full(count, np.iinfo(np.int64).max)
         np.minimum.at(self._first, self._whole, graph.first)
-        self._kinds = np.zeros(count, np.uint8)
+        self._kinds = np.zeros(count, np.int16)
         self._kinds[self._whole] = graph.kinds
         self._owner = np.arange(count)
         a, b, self._times = graph.touching.get()
@@ -285,23 +286,23 @@ class _Objects:
         numbers[kept] = np.arange(1, len(kept) + 1)
         return numbers[self._owner][self._whole], sizes[kept]
 
-    def _contacts(self, kind: int) -> tuple[Ints, Ints, Ints]:
-        """Wholes of a soft kind, what owns those they touch, and at how many sides of pixels."""
-        here = np.concatenate([self._a, self._b])
-        there = np.concatenate([self._b, self._a])
-        wanted = (self._kinds[here] == kind) & (self._kinds[there] != BACKGROUND)
-        return here[wanted], self._owner[there[wanted]], np.concatenate([self._times] * 2)[wanted]
+    def _contacts(self) -> tuple[Ints, Ints, Ints]:
+        """Wholes, what they touch, and at how many sides of pixels, in both directions."""
+        return np.concatenate([self._a, self._b]), np.concatenate([self._b, self._a]), np.concatenate([self._times] * 2)
 
     def _attach_loose(self) -> None:
         """Loose pieces to the object they touch most, of equals the first; the others are objects themselves."""
-        loose, objects, times = self._contacts(LOOSE)
-        loose, objects, times = _summed(loose, objects, times)
+        loose, objects, times = self._contacts()
+        wanted = (self._kinds[loose] < 0) & (self._kinds[objects] == -self._kinds[loose])
+        loose, objects, times = _summed(loose[wanted], objects[wanted], times[wanted])
         order = np.lexsort((-self._first[objects], times))
         self._owner[loose[order]] = objects[order]
 
     def _fill(self, limit: int) -> None:
         """Small background in one object to that object; what is joined to the outside is no hole."""
-        holes, objects, _ = _summed(*self._contacts(BACKGROUND))
+        here, there, times = self._contacts()
+        wanted = (self._kinds[here] == BACKGROUND) & (self._kinds[there] != BACKGROUND)
+        holes, objects, _ = _summed(here[wanted], self._owner[there[wanted]], times[wanted])
         alone = np.bincount(holes, minlength=len(self._sizes))[holes] == 1
         inside = (self._sizes[holes] <= limit) & (holes != self._whole[0])
         self._owner[holes[alone & inside]] = objects[alone & inside]

@@ -384,6 +384,7 @@ class SessionCore:
             spacing=config.spacing,
             memory=config.memory,
             device=self._device,
+            instances=config.instances,
         )
         if key not in self._predictors:
             self._predictors[key] = predictor_for(trainer.prediction_network(), trainer.model, key)
