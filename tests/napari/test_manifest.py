@@ -45,7 +45,7 @@ def test_every_command_is_declared_and_used(manifest):
     points = manifest.contributions
     declared = [command.id for command in points.commands]
     used = [item.command for items in points.menus.values() for item in items if hasattr(item, "command")]
-    used += [part.command for part in (*points.widgets, *points.sample_data)]
+    used += [part.command for part in (*points.widgets, *points.sample_data, *points.readers)]
     assert len(set(declared)) == len(declared)
     assert set(used) == set(declared)
     assert all(command.startswith("napari-unet.") for command in declared)

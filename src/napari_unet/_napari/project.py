@@ -211,7 +211,6 @@ class OpenProject:
             self._announce(keeper, layer, followed)
         for at, pixels_ in changed:
             keeper.block(followed.key, at, pixels_)
-        self._count(keeper)
 
     def _begin(self) -> Keeper:
         """Start a project; its folder is made when the first stroke is written."""
@@ -249,6 +248,7 @@ class OpenProject:
         for layer, followed in list(self._layers.items()):
             self._look_at_layer(keeper, layer, followed)
         self._look_at_regions(keeper)
+        self._count(keeper)
         settings = self._settings()
         if settings != self._kept_settings:
             self._kept_settings = settings
