@@ -161,13 +161,12 @@ def test_the_journal_stays_short(image: Path, monkeypatch):
     store = painted(ProjectStore("cells", image))
     noise = np.random.default_rng(0)
     sizes = []
-    for _ in range(40):
+    for _ in range(80):
         store.block("strokes-1", (1, 1), noise.integers(0, 3, (44, 44)).astype(np.uint8))
         store.flush()
         sizes.append((store.folder / "strokes.journal").stat().st_size)
     last = strokes_in(store.folder)[256:, 256:]
-    assert max(sizes) < 12_000
-    assert sizes[-1] < 40 * 400
+    assert max(sizes) < 5 * min(sizes)
     assert len(set(np.unique(last))) == 3
     store.close()
 

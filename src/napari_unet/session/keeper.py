@@ -21,7 +21,7 @@ from napari_unet.session.project_store import ProjectStore
 
 log = logging.getLogger(__name__)
 
-GATHER_SECONDS = 0.2
+GATHER_SECONDS = 0.1
 RETRY_SECONDS = 5.0
 CLOSE_SECONDS = 1.5
 #: The part of an image that is copied before the strokes get their turn again.

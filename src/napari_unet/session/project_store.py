@@ -241,7 +241,7 @@ class ProjectStore:
             self._about = _seen_from(self._about, folder)
             write_about(folder, self._about)
             self._journal = Journal(folder / JOURNAL)
-            self._journal.replace(self._state.records())
+            self._journal.append(self._state.records())
             places.remember(folder)
         except OSError:
             self._let_go()
