@@ -23,6 +23,7 @@ from napari_unet.io.images import read_image
 from napari_unet.io.ledger import Ledger
 from napari_unet.io.lock import only_one
 from napari_unet.io.ome_zarr_store import WORK, ResultStore, canonical, coarser, pyramid_factors
+from napari_unet.prediction.predictor import Predictor
 from napari_unet.prediction.units import UnitGrid, choose_unit
 from napari_unet.session.volume import VolumeJob, segment_volume
 
@@ -114,6 +115,34 @@ def test_the_store_holds_what_a_whole_prediction_gives(tmp_path, model, shape, a
     assert read.axes == target
     assert list(tmp_path.iterdir()) == [tmp_path / "a.zarr"]
     assert not list((tmp_path / "a.zarr").rglob(WORK))
+
+
+MAKING = [
+    {"min_size": 5, "max_size": 60, "fill_holes": 8},
+    {"smoothing": 1.2, "min_size": 3},
+    {"split": 1.5, "fill_holes": 4},
+]
+
+
+@pytest.mark.parametrize("model", [FLAT, DEEP, THREE, RIMS], ids=["2d", "3d", "3 classes", "boundaries"])
+@pytest.mark.parametrize("making", MAKING, ids=["sizes", "smoothing", "split"])
+def test_objects_are_made_as_in_memory_whatever_the_units(tmp_path, model, making):
+    pixels = image(*((40, 33, 35) if model is DEEP else (90, 75)))
+    axes = "ZYX" if model is DEEP else "YX"
+    instances = nu.PredictConfig(instances=making).instances
+    predictor = Predictor(model.network, model.config, device="cpu", instances=instances)
+    expected = predictor.predict(ImageSource(pixels, axes, model.config.ndim), output="instances")
+    assert done(
+        segment_volume(job(model, pixels, axes, tmp_path / "a.zarr", output="instances", instances=instances))
+    ).complete
+    np.testing.assert_array_equal(level(tmp_path / "a.zarr"), expected)
+    assert expected.max() > 2
+
+
+def test_objects_that_go_on_in_the_next_plane_are_refused(tmp_path):
+    one = job(FLAT, image(3, 40, 40), "ZYX", tmp_path / "a.zarr", output="instances", instances={"link": 0.5})
+    with pytest.raises(ConfigError, match="use a 3D model"):
+        list(segment_volume(one))
 
 
 @pytest.mark.parametrize("container", ["numpy", "memmap", "zarr2", "zarr3", "sharded", "dask"])

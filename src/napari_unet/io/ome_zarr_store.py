@@ -122,17 +122,17 @@ class ResultStore:
             _array(group, "pieces", {**self.layout, "dtype": "uint32"}, self.layout["shape"])
         return zarr.open_array(str(self.work / "pieces"), mode="r+")
 
-    def write_kinds(self, unit: int, kinds: npt.NDArray[np.uint8]) -> None:
-        """Keep the classes of the pieces of a unit in the folder of the work."""
+    def write_kinds(self, unit: int, kinds: npt.NDArray[np.int16]) -> None:
+        """Keep the kinds of the pieces of a unit in the folder of the work."""
         (self.work / "kinds").mkdir(exist_ok=True)
         with (self.work / "kinds" / f"{unit}.bin").open("wb") as file:
             file.write(kinds.tobytes())
             file.flush()
             os.fsync(file.fileno())
 
-    def read_kinds(self, unit: int) -> npt.NDArray[np.uint8]:
-        """Classes of the pieces of a unit."""
-        return np.frombuffer((self.work / "kinds" / f"{unit}.bin").read_bytes(), np.uint8)
+    def read_kinds(self, unit: int) -> npt.NDArray[np.int16]:
+        """Kinds of the pieces of a unit."""
+        return np.frombuffer((self.work / "kinds" / f"{unit}.bin").read_bytes(), np.int16)
 
     def finish(self, factors: Sequence[Ints]) -> None:
         """Describe the coarser levels, say that all is done, and remove what was needed to go on."""

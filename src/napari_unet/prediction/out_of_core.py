@@ -12,16 +12,15 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from napari_unet.config import Output, PredictConfig
+from napari_unet.config import ModelConfig, Output, PredictConfig
 from napari_unet.data.normalize import Normalizer
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import PredictionError
 from napari_unet.events import Event, Masked, TileDone, VolumeProgress, Warned, never
-from napari_unet.prediction.instances import connected
+from napari_unet.prediction.instances import marks_of, pieces_of, reach
 from napari_unet.prediction.outputs import as_wanted
 from napari_unet.prediction.predictor import Predictor
 from napari_unet.prediction.reader import inner
-from napari_unet.prediction.seams import BACKGROUND, FOREGROUND
 from napari_unet.prediction.units import Box, UnitGrid
 
 Stage = Literal["predict", "join", "pyramid"]
@@ -41,15 +40,15 @@ class Unit:
         Its pixels, in the order of the target's axes.
     masked : int
         Values of the image in it that are NaN or infinite.
-    kinds : ndarray of uint8
-        Of objects: the class of each piece, from piece 1; else empty.
+    kinds : ndarray of int16
+        Of objects: the kind of each piece, from piece 1; else empty.
     """
 
     number: int
     box: Box
     data: npt.NDArray[Any]
     masked: int
-    kinds: npt.NDArray[np.uint8]
+    kinds: npt.NDArray[np.int16]
 
 
 class Clock:
@@ -67,6 +66,16 @@ class Clock:
         gone = self.done + part - self._before
         left = seconds / gone * (self.total - self.done - part) if gone > 0 else None
         return VolumeProgress(self.stage, self.done, self.total, (self.done + part) / max(1, self.total), seconds, left)
+
+
+def is_soft(model: ModelConfig, config: PredictConfig) -> bool:
+    """Whether objects are made of probabilities."""
+    return model.has_boundary or config.instances.smoothing > 0
+
+
+def are_linked(model: ModelConfig, config: PredictConfig) -> bool:
+    """Whether pieces of one class that touch may be objects of their own, so that it takes a link to join them."""
+    return config.output == "instances" and (is_soft(model, config) or config.instances.split > 0)
 
 
 class VolumePredictor:
@@ -105,6 +114,10 @@ class VolumePredictor:
         self._config = config
         self._axes = axes
         self._objects = config.output == "instances"
+        model = predictor.model
+        self._margin = reach(config.instances, boundary=model.has_boundary) if are_linked(model, config) else 0
+        made_of: Output = "probabilities" if is_soft(model, config) else "labels"
+        self._output: Output = made_of if self._objects else config.output
         self._told: set[str] = set()
 
     def units(
@@ -138,11 +151,11 @@ class VolumePredictor:
     ) -> Generator[VolumeProgress | Warned, None, Unit | None]:
         box = self.grid[number]
         parts = dict(zip(self._axes, box, strict=True))
-        # Where the network knows boundaries, objects are told apart by the predictor, else by their classes here.
-        output: Output = "labels" if self._objects and not self._predictor.model.has_boundary else self._config.output
+        inside = [parts[a] for a in self._source.spatial_axes]
+        parts |= dict(zip(self._source.spatial_axes, self._around(inside), strict=True))
         tiles = self._predictor.tiles(
             self._source,
-            output=output,
+            output=self._output,
             normalizer=self._normalizer,
             leads=list(product(*(range(parts[a].start, parts[a].stop) for a in self._source.lead_axes))),
             box=[parts[a] for a in self._source.spatial_axes],
@@ -163,14 +176,30 @@ class VolumePredictor:
                 yield event
         return None if whole is None or rest else self._finished(number, box, whole, masked)
 
+    def _around(self, inside: Sequence[slice]) -> list[slice]:
+        """The spatial part of a unit, and what its objects are told apart by around it."""
+        margin = self._margin
+        sizes = zip(inside, self._source.spatial, strict=True)
+        return [slice(max(0, part.start - margin), min(n, part.stop + margin)) for part, n in sizes]
+
+    def _pieces(self, box: Box, data: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int16]]:
+        """Pieces of objects of a unit, from what was found in it and around it."""
+        parts = dict(zip(self._axes, box, strict=True))
+        inside = [parts[a] for a in self._source.spatial_axes]
+        around = self._around(inside)
+        more = data.shape[: data.ndim - len(self._source.label_axes)]
+        found = data.reshape(more + tuple(part.stop - part.start for part in around))
+        boundary = self._predictor.model.has_boundary
+        marks = marks_of(found, self._config.instances, boundary=boundary)
+        unit = inner(inside, [part.start for part in around])
+        pieces, kinds = pieces_of(marks, self._config.instances, unit, boundary=boundary)
+        return pieces.reshape([parts[a].stop - parts[a].start for a in self._source.label_axes]), kinds
+
     def _finished(self, number: int, box: Box, data: npt.NDArray[Any], masked: int) -> Unit:
         """A whole unit in the order of the target."""
-        kinds = np.zeros(0, np.uint8)
+        kinds = np.zeros(0, np.int16)
         if self._objects:
-            sizes = dict(zip(self._source.label_axes, data.shape, strict=True))
-            if self._predictor.model.has_boundary:
-                data = np.where(data > 0, FOREGROUND, BACKGROUND)
-            data, kinds = _pieces(data, [sizes[a] for a in self._source.spatial_axes])
+            data, kinds = self._pieces(box, data)
         else:
             data = as_wanted(data, self._config)
         axes = "C" * (data.ndim > len(self._source.label_axes)) + self._source.label_axes
@@ -249,11 +278,3 @@ def _put(
     where: tuple[Any, ...] = (..., *inner(boxes, [piece.start for piece in part]))
     whole[where] = data.reshape(more + tuple(box.stop - box.start for box in boxes))
     return whole
-
-
-def _pieces(labels: npt.NDArray[Any], shape: Sequence[int]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
-    """Numbers of the connected pieces of one plane or volume of a spatial shape, and their classes."""
-    pieces, count = connected(labels.reshape(shape))
-    kinds = np.zeros(count + 1, np.uint8)
-    kinds[pieces.ravel()] = labels.ravel()
-    return pieces.reshape(labels.shape), kinds[1:]

@@ -42,7 +42,7 @@ _FORMAT = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
+class Work:
     """One prediction: what is read, where, and who may end it."""
 
     reader: TileReader
@@ -53,9 +53,11 @@ class _Work:
 
     @property
     def total(self) -> int:
+        """Tiles in all."""
         return len(self.plan) * len(self.leads)
 
     def places(self) -> Iterator[Place]:
+        """Where the tiles belong, in order."""
         return ((lead, tile) for lead in self.leads for tile in self.plan)
 
 
@@ -156,7 +158,7 @@ class Predictor:
             When not even a small tile fits in memory.
         """
         self._check(source)
-        work = _Work(
+        work = Work(
             TileReader(source, normalizer or fit_normalizer(source, self.model.normalization)),
             self._plan(source, box, centre),
             tuple(source.planes() if leads is None else leads),
@@ -224,7 +226,7 @@ class Predictor:
     def _memory(self) -> int:
         return self._memory_given or free_memory(self.device)
 
-    def _classes(self, work: _Work, output: Output) -> Iterator[TileDone | Warned]:
+    def _classes(self, work: Work, output: Output) -> Iterator[TileDone | Warned]:
         """Each tile of each position as soon as it is computed."""
         if not self.geometry.exact and len(work.plan) > 1:
             yield Warned("this network looks at a whole image at once, so its tiles differ a little from the whole")
@@ -239,7 +241,7 @@ class Predictor:
         if bad:
             yield Masked(f"{bad} values of the image are NaN or infinite; they were taken as 0", bad)
 
-    def _solved(self, work: _Work, batch: Batch, output: Output) -> Iterator[tuple[Index, npt.NDArray[Any]]]:
+    def _solved(self, work: Work, batch: Batch, output: Output) -> Iterator[tuple[Index, npt.NDArray[Any]]]:
         """Place and result of each tile of a batch, up to a stop."""
         convert = (_CONVERT_BOUNDARY if self.model.has_boundary else _CONVERT)[output]
         found = self._solver.solve(work.form, work.reader, batch, convert)
@@ -248,7 +250,7 @@ class Predictor:
                 return
             yield work.reader.source.label_index(lead, tile.write), data
 
-    def _objects(self, work: _Work) -> Iterator[TileDone | Warned]:
+    def _objects(self, work: Work) -> Iterator[TileDone | Warned]:
         """Tiles with preliminary numbers, then each plane as a whole with the final ones."""
         places, box = work.places(), work.plan.box
         start, linker = [part.start for part in box], Linker(self.instances.link)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import ceil
 from typing import Any
 
@@ -11,12 +11,11 @@ import numpy.typing as npt
 from torch import nn
 
 from napari_unet.config import ModelConfig, Output, PredictConfig
-from napari_unet.data.normalize import Normalizer, fit_normalizer
 from napari_unet.data.rescale import apply, nearest, resampling, rescaled
 from napari_unet.data.source import ImageSource
-from napari_unet.events import Masked, TileDone, Warned, never
+from napari_unet.events import Masked, TileDone, Warned
 from napari_unet.networks.geometry import Geometry
-from napari_unet.prediction.predictor import Predictor
+from napari_unet.prediction.predictor import Predictor, Work
 from napari_unet.prediction.reader import inner
 from napari_unet.prediction.tiling import Tile, TilePlan, plan_tiles
 
@@ -27,8 +26,9 @@ EDGE = {2: 1024, 3: 128}
 class RescalingPredictor(Predictor):
     """As `Predictor`, for images whose pixel size is not the model's.
 
-    The network sees the image resampled to ``model.spacing``. Labels and objects come back by the nearest pixel,
-    probabilities by linear interpolation. Any part, cut into any tiles, has the pixels of the whole.
+    The network sees the image resampled to ``model.spacing``. Labels come back by the nearest pixel, probabilities by
+    linear interpolation, and objects are made of them on the image's own grid. Any part, cut into any tiles, has the
+    pixels of the whole.
 
     Parameters
     ----------
@@ -49,77 +49,50 @@ class RescalingPredictor(Predictor):
 
     def __init__(self, *args: Any, spacing: Sequence[float] | None, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._plain = Predictor(*args, **options)
         self._spacing = spacing
 
-    def tiles(
-        self,
-        source: ImageSource,
-        *,
-        output: Output = "labels",
-        normalizer: Normalizer | None = None,
-        leads: Sequence[tuple[int, ...]] | None = None,
-        box: Sequence[slice] | None = None,
-        centre: Sequence[int] | None = None,
-        should_stop: Callable[[], bool] = never,
-    ) -> Iterator[TileDone | Warned]:
-        """As `Predictor.tiles`, but objects come once, plane by plane or volume by volume, with their final numbers."""
-        other = rescaled(source, self._spacing, self.model.spacing)
-        known = normalizer or fit_normalizer(source, self.model.normalization)
-        options: dict[str, Any] = {"output": output, "normalizer": known, "should_stop": should_stop}
-        if other is source:
-            return super().tiles(source, leads=leads, box=box, centre=centre, **options)
-        self._check(source)
-        places = list(source.planes()) if leads is None else list(leads)
-        pieces = self._pieces(source, other, box, centre, whole=output == "instances")
-        return self._resampled(source, other, places, pieces, options)
+    def _other(self, source: ImageSource) -> ImageSource:
+        """The image as the network sees it."""
+        return rescaled(source, self._spacing, self.model.spacing)
 
-    def _pieces(
-        self,
-        source: ImageSource,
-        other: ImageSource,
-        box: Sequence[slice] | None,
-        centre: Sequence[int] | None,
-        *,
-        whole: bool,
-    ) -> TilePlan:
-        """The image cut so that the pieces have about the same size for the network; `whole` for objects."""
+    def _plan(self, source: ImageSource, box: Sequence[slice] | None, centre: Sequence[int] | None) -> TilePlan:
+        """The image cut so that the pieces have about the same size for the network."""
+        other = self._other(source)
+        if other is source:
+            return super()._plan(source, box, centre)
         edge = self._tile or EDGE[source.ndim]
-        sides = [n if whole else ceil(edge * n / m) for n, m in zip(source.spatial, other.spatial, strict=True)]
+        sides = [ceil(edge * n / m) for n, m in zip(source.spatial, other.spatial, strict=True)]
         ones, zeros = (1,) * source.ndim, (0,) * source.ndim
         return plan_tiles(source.spatial, sides, Geometry(ones, zeros, zeros, zeros), box=box, centre=centre)
 
-    def _resampled(
-        self,
-        source: ImageSource,
-        other: ImageSource,
-        leads: Sequence[tuple[int, ...]],
-        pieces: TilePlan,
-        options: dict[str, Any],
-    ) -> Iterator[TileDone | Warned]:
-        done = count = bad = 0
-        for lead in leads:
-            for piece in pieces:
-                grid = _Grid(source.spatial, other.spatial, piece, smooth=options["output"] == "probabilities")
-                data = self._predicted(other, lead, grid, options)
-                if data is None:
-                    return
-                data = grid.back(data)
-                if options["output"] == "instances":
-                    data, count = _renumbered(data, count)
-                bad += _nonfinite(source, lead, piece)
-                done += 1
-                yield TileDone(source.label_index(lead, piece.write), data, done, len(leads) * len(pieces))
+    def _classes(self, work: Work, output: Output) -> Iterator[TileDone | Warned]:
+        """Each piece, from its box of the resampled image."""
+        source = work.reader.source
+        other = self._other(source)
+        if other is source:
+            yield from super()._classes(work, output)
+            return
+        bad = 0
+        for done, (lead, piece) in enumerate(work.places(), start=1):
+            grid = _Grid(source.spatial, other.spatial, piece, smooth=output == "probabilities")
+            data = self._predicted(other, lead, grid, output, work)
+            if data is None:
+                return
+            bad += _nonfinite(source, lead, piece)
+            yield TileDone(source.label_index(lead, piece.write), grid.back(data), done, work.total)
         if bad:
             yield Masked(f"{bad} values of the image are NaN or infinite; they were taken as 0", bad)
 
     def _predicted(
-        self, other: ImageSource, lead: tuple[int, ...], grid: _Grid, options: dict[str, Any]
+        self, other: ImageSource, lead: tuple[int, ...], grid: _Grid, output: Output, work: Work
     ) -> npt.NDArray[Any] | None:
         """Result of a box of the resampled image; None when a stop came first."""
         result: npt.NDArray[Any] | None = None
         shape = tuple(part.stop - part.start for part in grid.box)
         start = [part.start for part in grid.box]
-        for event in super().tiles(other, leads=[lead], box=grid.box, **options):
+        options: dict[str, Any] = {"normalizer": work.reader.normalizer, "should_stop": work.should_stop}
+        for event in self._plain.tiles(other, output=output, leads=[lead], box=grid.box, **options):
             if not isinstance(event, TileDone) or event.data is None:
                 continue
             if result is None:
@@ -127,7 +100,7 @@ class RescalingPredictor(Predictor):
             parts = [part for part in event.index if isinstance(part, slice)]
             where: tuple[Any, ...] = (..., *inner(parts, start))
             result[where] = event.data
-        return None if options["should_stop"]() else result
+        return None if work.should_stop() else result
 
 
 def predictor_for(
@@ -181,15 +154,6 @@ class _Grid:
             return apply(data, [None, *(matrix for _, matrix in self._linear)])
         index = np.ix_(*(i - part.start for i, part in zip(self._nearest, self.box, strict=True)))
         return data[index]
-
-
-def _renumbered(objects: npt.NDArray[Any], count: int) -> tuple[npt.NDArray[np.uint32], int]:
-    """Numbers ``count + 1`` and up, for some objects may have been smaller than a pixel; and the last one."""
-    known, places = np.unique(objects, return_inverse=True)
-    numbers = np.cumsum(known > 0) + count
-    last = int(numbers[-1])
-    numbers[known == 0] = 0
-    return numbers[places].reshape(objects.shape).astype(np.uint32), last
 
 
 def _nonfinite(source: ImageSource, lead: tuple[int, ...], piece: Tile) -> int:

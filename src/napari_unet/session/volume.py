@@ -22,7 +22,7 @@ from napari_unet.events import Event, VolumeDone, never
 from napari_unet.io.lock import only_one
 from napari_unet.io.ome_zarr_store import ResultStore, canonical, remove_store
 from napari_unet.networks.device import choose_device
-from napari_unet.prediction.out_of_core import VolumePredictor
+from napari_unet.prediction.out_of_core import VolumePredictor, are_linked
 from napari_unet.prediction.rescaling import predictor_for
 from napari_unet.prediction.units import UnitGrid, choose_unit
 from napari_unet.session.volume_run import VolumeRun
@@ -115,7 +115,8 @@ def segment_volume(
     with only_one(store.work / f"lock-{job.share[0]}-{job.share[1]}") as alone:
         if not alone:
             raise ConfigError(f"wait for the other process: it works on '{job.target}' already")
-        run = VolumeRun(store, grid, job.source.spatial_axes)
+        linked = are_linked(job.model, job.config)
+        run = VolumeRun(store, grid, job.source.spatial_axes, job.config.instances, linked=linked)
         yield from run.predict(lambda: _volume(job, store, grid), job.share, should_stop)
         yield from run.complete(should_stop)
 
@@ -131,6 +132,8 @@ def _volume(job: VolumeJob, store: ResultStore, grid: UnitGrid) -> VolumePredict
 
 def _open(job: VolumeJob, *, resume: bool, overwrite: bool) -> ResultStore:
     """The store of the work, as new or as it was left."""
+    if job.config.output == "instances" and job.config.instances.link and "Z" in job.source.lead_axes:
+        raise ConfigError("use a 3D model, or write a TIFF: in a store objects are not linked from plane to plane")
     target = job.target.resolve()
     _check_apart(target, job.source)
     if target.exists() and not (resume or overwrite):

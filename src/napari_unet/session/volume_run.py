@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_unet.config import InstanceConfig
 from napari_unet.errors import PredictionError
 from napari_unet.events import Event, Masked, VolumeDone, VolumeProgress
 from napari_unet.io.ledger import Ledger
@@ -31,9 +32,17 @@ class VolumeRun:
         Its write units.
     spatial : str
         Axes that the network sees together.
+    instances : InstanceConfig
+        How objects are made.
+    linked : bool
+        Whether pieces are joined where they are linked only.
     """
 
-    def __init__(self, store: ResultStore, grid: UnitGrid, spatial: str) -> None:
+    def __init__(
+        self, store: ResultStore, grid: UnitGrid, spatial: str, instances: InstanceConfig, *, linked: bool
+    ) -> None:
+        self._instances = instances
+        self._linked = linked
         self._store = store
         self._grid = grid
         self._spatial = spatial
@@ -85,7 +94,13 @@ class VolumeRun:
         for lead, numbers in self._by_lead().items():
             pieces = _Plane(self._store.pieces(), self._axes, self._spatial, lead)
             boxes = [pieces.box(self._grid[number]) for number in numbers]
-            table = object_table(pieces, boxes, [self._store.read_kinds(number) for number in numbers])
+            table = object_table(
+                pieces,
+                boxes,
+                [self._store.read_kinds(number) for number in numbers],
+                linked=self._linked,
+                **self._instances.model_dump(include={"min_size", "max_size", "fill_holes"}),
+            )
             if count + table.count > np.iinfo(np.uint32).max:
                 raise PredictionError("segment the image in parts: it has more objects than 32 bits can number")
             for row, number in enumerate(numbers):
