@@ -132,3 +132,4 @@ def test_strokes_of_a_model_that_may_have_learnt_them_are_not_held_out():
     trainer.set_image("a", np.random.default_rng(1).random(SHAPE), "YX")
     trainer.set_strokes("a", dots())
     assert sum(next(trainer.run()).annotated.values()) == (dots() > 0).sum()
+    assert "may have learnt from these strokes" in trainer._monitor.holdout.lack()

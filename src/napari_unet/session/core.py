@@ -154,7 +154,7 @@ class SessionCore:
             old.close()
         self._strokes[command.key] = _Strokes(command)
         self._teach(command.key)
-        return []
+        return self._news()
 
     @_do.register
     def _(self, command: do.StrokesChanged) -> list[Event]:
@@ -164,7 +164,7 @@ class SessionCore:
         same_regions = strokes.complete == command.complete
         strokes.complete = command.complete
         self._teach(command.key, command.box if same_regions else None)
-        return []
+        return self._news()
 
     @_do.register
     def _(self, command: do.Forget) -> list[Event]:
@@ -399,6 +399,10 @@ class SessionCore:
         self._predictors = {}
         for key in self._strokes:
             self._teach(key)
+
+    def _news(self) -> list[Event]:
+        """How new strokes were predicted before they are learnt."""
+        return [] if self._trainer is None else self._trainer.news()
 
     def _teach(self, key: str, changed: do.Box | None = None) -> None:
         """Give the trainer the image and strokes `key` as they are now."""

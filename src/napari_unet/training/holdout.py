@@ -67,6 +67,7 @@ class HoldOut:
         self._rule = (share, first, seed)
         self._books: dict[str, Annotation] = {}
         self._held: dict[Area, bool] = {}
+        self._unsure = False
         self.version = 0
 
     # ------------------------------------------------------------------ strokes in
@@ -141,6 +142,11 @@ class HoldOut:
         share, first, _ = self._rule
         if share == 0:
             return "no strokes are held out, so progress is not measured on strokes that were not learnt from"
+        if self._unsure and len(self._held) > first:
+            return (
+                "the model may have learnt from these strokes before, so none of them can be held out; "
+                "strokes in new areas can be, and each new stroke is scored before it is learnt"
+            )
         return (
             f"too few strokes to hold any out: they lie in {len(self._held)} areas, and more than {first} are needed; "
             "until then each new stroke is scored before it is learnt"
@@ -171,6 +177,7 @@ class HoldOut:
                 fresh[area] = fresh.get(area, np.zeros(class_count(self._model), np.int64)) + block.counts
         total = sum((b.counts for b in self._books.values()), start=np.zeros(class_count(self._model), np.int64))
         held = sum(self._held.values())
+        self._unsure = self._unsure or not may_hold
         for area in sorted(fresh, key=lambda area: _hash(seed, area)):
             rest = len(self._held) - held
             fits = rest >= first and held + 1 <= share * (len(self._held) + 1)

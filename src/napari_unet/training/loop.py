@@ -13,7 +13,7 @@ from napari_unet.data.annotations import check_annotated, class_names
 from napari_unet.data.sampler import Example, Sampler
 from napari_unet.data.source import ArrayLike
 from napari_unet.data.strokes import Box
-from napari_unet.errors import ConfigError
+from napari_unet.errors import ConfigError, TrainingError
 from napari_unet.events import (
     Event,
     Finished,
@@ -168,6 +168,10 @@ class Trainer:
         """Forget an image and its strokes."""
         self._sampler.remove(key)
         self._monitor.holdout.remove(key)
+
+    def news(self) -> list[Event]:
+        """`Corrected` events that `run` has not told yet: what a session without a training under way tells itself."""
+        return list(self._monitor.take_news())
 
     # ------------------------------------------------------------------ what was learnt
 
@@ -388,8 +392,10 @@ class Trainer:
         try:
             loss = self._learner.learn(self._plan, rate)
         except RuntimeError as error:
-            if not memory.is_shortage(error) or self.team.size > 1:
+            if not memory.is_shortage(error):
                 raise
+            if self.team.size > 1:
+                raise TrainingError("choose a smaller --batch-size: memory ran out in one of the processes") from error
             yield Warned(self._step_down(error))
             return
         self._budget.step()
