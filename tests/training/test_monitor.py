@@ -100,6 +100,21 @@ def test_held_out_strokes_are_scored_with_an_interval(make_trainer):
 
 
 @pytest.mark.usefixtures("often")
+def test_scores_on_other_strokes_are_not_compared(make_trainer):
+    trainer, scored = make_trainer(steps=12, **AREAS), []
+    for event in trainer.run():
+        if isinstance(event, Validated):
+            scored.append(event)
+        if isinstance(event, Step) and event.step == 5:
+            book = trainer._monitor.holdout._books["a"]
+            strokes = np.where((values := book._gather("values", (), (0, 0), (400, 410))) > 0, 3 - values, 0)
+            trainer.set_strokes("a", strokes.astype(np.uint8))
+    assert [event.step for event in scored] == [4, 8, 12]
+    assert scored[1].best
+    assert [state.score is None for state in trainer.states] == [True, False, False]
+
+
+@pytest.mark.usefixtures("often")
 def test_too_few_strokes_say_so_once_and_give_no_number(make_trainer):
     events = list(make_trainer(steps=12).run())
     (only,) = kinds(events, Validated)

@@ -215,5 +215,15 @@ def _trimmed(key: str, lead: Lead, start: Sequence[int], targets: npt.NDArray[np
     return Trial(key, lead, tuple(int(a + o) for a, o in zip(start, low, strict=True)), part)
 
 
+def digest(trials: Iterable[Trial]) -> str:
+    """A name for what is asked in all of them; "" for none."""
+    found = hashlib.blake2b(digest_size=8)
+    empty = found.hexdigest()
+    for trial in trials:
+        found.update(f"{trial.key} {trial.lead} {trial.start} {trial.targets.shape}".encode())
+        found.update(trial.targets.tobytes())
+    return "" if found.hexdigest() == empty else found.hexdigest()
+
+
 def _hash(seed: int, area: Area) -> bytes:
     return hashlib.blake2b(f"{seed} {area}".encode(), digest_size=8).digest()

@@ -15,7 +15,7 @@ from napari_unet.config import ModelConfig, TrainConfig
 from napari_unet.data.annotations import class_names
 from napari_unet.data.sampler import Example
 from napari_unet.events import Corrected, Event, KeptState, Score, StatesChanged, Validated
-from napari_unet.training.holdout import HoldOut, Trial
+from napari_unet.training.holdout import HoldOut, Trial, digest
 from napari_unet.training.patches import PatchPlan
 from napari_unet.training.states import States
 from napari_unet.training.validation import MOST_AREAS, Judge, mean_score
@@ -28,7 +28,7 @@ SHARE = 0.08
 PASSES = 3
 #: Corrections of the running mean, and pieces of a single one that are looked at, at most.
 RECENT = 20
-MOST_PIECES = 8
+MOST_PIECES = 4
 
 
 class Monitor:
@@ -68,6 +68,7 @@ class Monitor:
         self._said = ""
         self._checked = 0
         self._trials: tuple[int, list[Trial]] = (-1, [])
+        self._asked = ""
 
     # ------------------------------------------------------------------ strokes
 
@@ -125,6 +126,7 @@ class Monitor:
     ) -> Iterator[Event]:
         """Try the network on the held-out strokes, and keep its state."""
         self._checked = step
+        self._compare_like_with_like(step)
         before = self.states.best_score
         score, classes, areas, reason = self._score(network, examples)
         loss = float(np.mean(self._losses)) if self._losses else math.nan
@@ -139,6 +141,14 @@ class Monitor:
             self.watch.see(step, score.value if score is not None else loss, score is not None)
         self.states.keep(weights(), KeptState(step, loss, score))
         yield StatesChanged(self.states.list())
+
+    def _compare_like_with_like(self, step: int) -> None:
+        """Scores on other held-out strokes than today's are forgotten: the best of them need not be the best."""
+        asked = digest(self._held_out())
+        if asked != self._asked:
+            self._asked = asked
+            self.states.forget_scores()
+            self.watch.restart(step)
 
     @property
     def measures(self) -> bool:
@@ -171,6 +181,7 @@ class Monitor:
             "watch": self.watch.facts(),
             "losses": self._losses,
             "checked": self._checked,
+            "asked": self._asked,
             "held_out": self.holdout.facts(),
             "corrections": [self._number, [list(right) for right in self._rights]],
             "best": _plain(next((state for state in self.states.list() if state.best), None)),
@@ -183,6 +194,7 @@ class Monitor:
             self.states.keep(best, KeptState(about["step"], about["loss"], Score(**about["score"])))
         self.watch = Watch.of(facts["watch"])
         self._losses, self._checked = list(facts["losses"]), int(facts["checked"])
+        self._asked = str(facts["asked"])
         self.holdout.load(facts["held_out"])
         self._number, rights = facts["corrections"]
         self._rights = deque(((float(r), int(n)) for r, n in rights), maxlen=RECENT)

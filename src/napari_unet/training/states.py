@@ -72,9 +72,9 @@ class States:
         """Weights of a state; None when it is not kept."""
         return next((e.weights for e in self._entries if e.about.step == step), None)
 
-    def clear(self) -> None:
-        """Forget all."""
-        self._entries = []
+    def forget_scores(self) -> None:
+        """Keep the states, but not how good they were: they were measured with other strokes."""
+        self._entries = [_Entry(replace(e.about, score=None), e.weights) for e in self._entries]
 
     def _room(self) -> int:
         size = sum(t.numel() * t.element_size() for t in self._entries[-1].weights.values())
