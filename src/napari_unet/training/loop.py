@@ -343,7 +343,6 @@ class Trainer:
             self._rungs = 0
             self._budget = Budget()
         self._plan = memory.lower(self._full, self._rungs)
-        self._budget = self._budget.going_on(config.steps, config.seconds)
         self._monitor.begin(self.step, resume=resume)
         self._prepare()
         if not resume:
@@ -353,6 +352,7 @@ class Trainer:
                 yield words
         if config.patience is not None and not self._monitor.measures:
             yield "no strokes are held out yet: training ends when its loss no longer falls"
+        self._budget = self._budget.going_on(config.steps, config.seconds)
 
     def _prepare(self) -> None:
         """What depends on device and config."""
