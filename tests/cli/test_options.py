@@ -6,9 +6,10 @@ import argparse
 
 import pytest
 
-from napari_unet.cli.options import add_config, command_line, read_config
+from napari_unet.cli.options import add_config, read_config
 from napari_unet.config import AugmentConfig, ModelConfig, NormalizationConfig, PredictConfig, TrainConfig
 from napari_unet.errors import ConfigError
+from napari_unet.session.recipe import command_line
 
 
 def parsed(config: type, words: list[str]) -> argparse.Namespace:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from math import prod
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, Literal, ParamSpec
 
 from psygnal import Signal
 
@@ -16,6 +16,7 @@ from napari_unet._napari.autopilot import Autopilot
 from napari_unet._napari.axes import channels, label_shape
 from napari_unet._napari.board import Board, Facts, State
 from napari_unet._napari.client import Session, SessionClient
+from napari_unet._napari.copying import Copying, Kind
 from napari_unet._napari.display import Mode
 from napari_unet._napari.guidance import Phase
 from napari_unet._napari.live_view import LiveView
@@ -78,6 +79,7 @@ class Controller:
     """
 
     settings_restored = Signal(Settings)  #: all forms say something else now
+    copied = Signal(str)  #: a command or a script for the clipboard
     model_changed = Signal(ModelConfig)  #: what the next new model is was changed, by whoever it was
 
     def __init__(self, viewer: Any, session: Session, clock: Callable[[], float] = time.monotonic) -> None:
@@ -189,7 +191,7 @@ class Controller:
         wanted = self.model.replace(in_channels=channels(self.link.image))
         if self._used.take(wanted, self.state.step, self.link.image):
             self._strokes.forget_others()
-            self._client.send(NewModel(wanted))
+            self._client.send(NewModel(wanted, self.training.seed))
         self._strokes.teach()
         self._segmenting.give_way()
         self.link.display.make(wanted)
@@ -269,6 +271,31 @@ class Controller:
         self._need_session()
         self.reviewing.compare(truth, meaning, self._used.config or self.model)
         self.board.say("Comparing the prediction with the truth.")
+
+    @_in_words
+    def copy(self, what: Literal["training", "prediction"], kind: Kind, folder: str | Path) -> None:
+        """Say a training or a prediction as a command or as Python; `copied` tells the text.
+
+        Parameters
+        ----------
+        what : {"training", "prediction"}
+        kind : {"command", "python"}
+        folder : path
+            For the files it takes: the model, the strokes, the image if it has no file of its own.
+        """
+        self._need_image()
+        model = self._used.config
+        if model is None or not self.state.step:
+            raise AnnotationError("There is nothing to copy yet: press Train first, or load a model.")
+        copying = Copying(self.link, Path(folder))
+        if what == "prediction":
+            text = copying.prediction(kind, self.predicting)
+            self.save(copying.model)
+        else:
+            self._strokes.check(self.model)
+            text = copying.training(kind, model, self.training, self.state.step)
+        self.copied.emit(text)
+        self.board.say(f"Copied, to be pasted {'into a terminal' if kind == 'command' else 'as a script'}.")
 
     @_in_words
     def save(self, path: str | Path) -> None:

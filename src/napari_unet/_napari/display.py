@@ -70,6 +70,21 @@ class Display:
             link.insert_above_image(link.soft)
             self.made.emit(link.soft)
 
+    def make_objects(self) -> None:
+        """Make the layer of single objects, unless it is there."""
+        link = self._link
+        if link.objects is None:
+            link.objects = prediction_layer.make_objects(link.image)
+            link.insert_above_image(link.objects)
+            self.made.emit(link.objects)
+        self.blinked = False
+        self._show()
+
+    def write_objects(self, index: prediction_layer.Index, tile: npt.NDArray[Any]) -> None:
+        """Put numbered objects into their layer, if the user has not deleted it."""
+        if self._link.objects is not None:
+            self._write("objects", index, tile)
+
     def name_classes(self, model: ModelConfig) -> None:
         """Show the classes in their colours."""
         self._classes = len(model.classes)
@@ -92,7 +107,9 @@ class Display:
 
     def _show(self) -> None:
         """Make the right layers visible."""
-        prediction, soft = self._link.prediction, self._link.soft
+        prediction, soft, objects = self._link.prediction, self._link.soft, self._link.objects
+        if objects is not None:
+            objects.visible = not self.blinked
         if soft is not None:
             soft.visible = self.mode == "soft" and not self.blinked
         if prediction is not None:
@@ -136,7 +153,7 @@ class Display:
 
     def refresh(self) -> None:
         """Redraw the predictions as a whole."""
-        self._refresh({"prediction", "soft"})
+        self._refresh({"prediction", "soft", "objects"})
 
     def _write(self, role: str, index: prediction_layer.Index, tile: npt.NDArray[Any]) -> None:
         if not prediction_layer.write(self._viewer, getattr(self._link, role), index, tile):

@@ -16,6 +16,7 @@ from napari_unet._napari.view import displayed_axes, slice_point
 Index = tuple[int | slice, ...]
 NAME = "Prediction"
 SOFT_NAME = "Probability"
+OBJECTS_NAME = "Objects"
 ROLE = "napari-unet"
 
 
@@ -38,6 +39,17 @@ def make_soft(image: Any, colors: Sequence[str]) -> Labels:
         name=SOFT_NAME,
         opacity=0.6,
         colormap=soft_colormap(colors),
+        metadata={ROLE: "prediction"},
+        **placement(image),
+    )
+
+
+def make_objects(image: Any) -> Labels:
+    """An empty layer for single objects of `image`, each in a colour of its own."""
+    return Labels(
+        np.zeros(label_shape(image), np.uint32),
+        name=OBJECTS_NAME,
+        opacity=0.5,
         metadata={ROLE: "prediction"},
         **placement(image),
     )

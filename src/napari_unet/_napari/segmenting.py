@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -56,14 +57,17 @@ class Segmenting:
         self._began = 0.0
         self.progress: Progress | None = None
         self.complete = 0
-        self._quiet = False
+        self._quiet = self._objects = False
 
     def start(self, key: str, config: PredictConfig, *, quiet: bool = False) -> None:
         """Fill the prediction layer with the whole image `key`; `quiet` when nobody asked for it."""
         self.cancel()
         self._quiet = quiet
-        self._target = SharedArray(label_shape(self._link.image), np.uint8)
-        self._layer = self._link.prediction
+        self._objects = config.output == "instances"
+        if self._objects:
+            self._link.display.make_objects()
+        self._target = SharedArray(label_shape(self._link.image), np.uint32 if self._objects else np.uint8)
+        self._layer = self._role()
         self._began = self._clock()
         self.progress = Progress(0, 0)
         self._client.predict_image(key, self._target.ref, config)
@@ -72,10 +76,15 @@ class Segmenting:
         """Show a finished tile."""
         if self._target is None:
             return
-        if self._link.prediction is self._layer:
-            self._link.display.write(tile.index, self._target.array[tile.index])
+        display = self._link.display
+        if self._layer is not None and self._role() is self._layer:
+            (display.write_objects if self._objects else display.write)(tile.index, self._target.array[tile.index])
         spent = self._clock() - self._began
         self.progress = Progress(tile.done, tile.total, spent / tile.done * (tile.total - tile.done))
+
+    def _role(self) -> Any:
+        """The layer that is filled."""
+        return self._link.objects if self._objects else self._link.prediction
 
     def finish(self, step: int) -> None:
         """All tiles have come, predicted by a model of `step` steps."""

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 Connection = tuple[Any, Callable[..., Any]]
 STROKES, REGIONS = "Strokes", "Complete regions"
-ROLES = ("image", "strokes", "regions", "prediction", "soft")
+ROLES = ("image", "strokes", "regions", "prediction", "soft", "objects")
 
 
 class ViewerLink:
@@ -41,7 +41,7 @@ class ViewerLink:
 
     Attributes
     ----------
-    image, strokes, regions, prediction, soft : layer or None
+    image, strokes, regions, prediction, soft, objects : layer or None
         The layers in use.
     display : Display
         How predictions are shown.
@@ -68,6 +68,7 @@ class ViewerLink:
         self.regions: Any = None
         self.prediction: Any = None
         self.soft: Any = None
+        self.objects: Any = None
         self.display = Display(self._viewer, self)
         self._connections: dict[str, list[Connection]] = {}
         self._roles: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
@@ -136,7 +137,7 @@ class ViewerLink:
         if layer is self.image:
             return
         self._remember()
-        self._release("strokes", "regions", "prediction", "soft", "image")
+        self._release(*ROLES)
         self.image = layer
         if layer is not None:
             self._connect("image", layer.events.data, self._on_pixels)
@@ -303,7 +304,7 @@ class ViewerLink:
     def _recall(self) -> None:
         """Take up what belongs to the image, as far as it is still there."""
         kept = {role: layer for role, layer in self._roles.get(self.image, {}).items() if layer in self._viewer.layers}
-        self.prediction, self.soft = kept.get("prediction"), kept.get("soft")
+        self.prediction, self.soft, self.objects = (kept.get(role) for role in ("prediction", "soft", "objects"))
         self.choose_strokes(kept.get("strokes"))
         if "regions" in kept:
             self._use_regions(kept["regions"])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 from napari_unet.config import Config
+from napari_unet.session.recipe import config_fields, option_text
 
 C = TypeVar("C", bound=Config)
 
@@ -17,7 +17,7 @@ C = TypeVar("C", bound=Config)
 def add_config(parser: argparse.ArgumentParser, config: type[Config], *, skip: tuple[str, ...] = ()) -> None:
     """Add one option for each field of `config`, nested configs as ``--outer-inner``."""
     group = parser.add_argument_group(f"settings ({config.__name__})")
-    for path, field in _fields(config):
+    for path, field in config_fields(config):
         if path[0] not in skip:
             _add(group, path, field)
 
@@ -31,7 +31,7 @@ def read_config(options: argparse.Namespace, config: type[C], base: C | None = N
         When a value is out of bounds.
     """
     values: dict[str, Any] = base.model_dump() if base is not None else {}
-    for path, _ in _fields(config):
+    for path, _ in config_fields(config):
         name = _name(path)
         if not hasattr(options, name):
             continue
@@ -42,30 +42,9 @@ def read_config(options: argparse.Namespace, config: type[C], base: C | None = N
     return config(**values)
 
 
-def command_line(config: Config, base: Config | None = None) -> list[str]:
-    """The options that make `config` out of `base` (the defaults if not given): for "Copy as command"."""
-    start = base if base is not None else type(config)()
-    words: list[str] = []
-    for path, field in _fields(type(config)):
-        value, before = _value(config, path), _value(start, path)
-        if value != before:
-            words += _words(path, field, value)
-    return words
-
-
-def _fields(config: type[Config], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
-    """All fields with their paths, those of nested configs included."""
-    for name, field in config.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, Config):
-            yield from _fields(kind, (*path, name))
-        else:
-            yield (*path, name), field
-
-
 def _add(group: argparse._ArgumentGroup, path: tuple[str, ...], field: FieldInfo) -> None:
     flag = "--" + "-".join(path).replace("_", "-")
-    text = f"{field.description} [{_shown(field.default)}]".replace("%", "%%")
+    text = f"{field.description} [{option_text(field.default)}]".replace("%", "%%")
     if field.annotation is bool:
         group.add_argument(
             flag, dest=_name(path), action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text
@@ -104,23 +83,3 @@ def _choices(field: FieldInfo) -> tuple[Any, ...] | None:
 
 def _name(path: tuple[str, ...]) -> str:
     return "__".join(path)
-
-
-def _value(config: Config, path: tuple[str, ...]) -> Any:
-    value: Any = config
-    for part in path:
-        value = getattr(value, part)
-    return value
-
-
-def _words(path: tuple[str, ...], field: FieldInfo, value: Any) -> list[str]:
-    flag = "-".join(path).replace("_", "-")
-    if field.annotation is bool:
-        return [f"--{flag}" if value else f"--no-{flag}"]
-    return [f"--{flag}", _shown(value)]
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ",".join(str(part) for part in value)
-    return "none" if value is None else str(value)

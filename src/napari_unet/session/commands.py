@@ -56,9 +56,10 @@ class Forget(Command):
 
 @dataclass(frozen=True, slots=True)
 class NewModel(Command):
-    """Start again from random weights."""
+    """Start again from random weights, which `seed` chooses."""
 
     config: ModelConfig
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

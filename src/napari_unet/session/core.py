@@ -173,7 +173,7 @@ class SessionCore:
 
     @_do.register
     def _(self, command: do.NewModel) -> list[Event]:
-        self._use(Trainer(command.config, TrainConfig(device=self._device)))
+        self._use(Trainer(command.config, TrainConfig(device=self._device, seed=command.seed)))
         self._history = ()
         return [ModelChanged(command.config, 0)]
 

@@ -12,6 +12,7 @@ from napari_unet._napari.board import State
 from napari_unet._napari.controller import Controller
 from napari_unet._napari.guidance import Button
 from napari_unet._napari.segmenting import Progress
+from napari_unet._napari.widgets.copy_menu import CopyMenu
 from napari_unet._napari.widgets.folded import FoldedForm
 from napari_unet._napari.widgets.model_file import ModelFile
 from napari_unet._napari.widgets.tab import Tab, button, call, column, heading, line
@@ -32,6 +33,9 @@ class SegmentTab(Tab):
         self.bar = QProgressBar()
         self.bar.setTextVisible(True)
         self.settings = FoldedForm("Segmentation settings", PredictConfig(), ("output", "device", "background_zero"))
+        self.copy = CopyMenu(
+            controller, "prediction", "This segmentation as a command or a script, equal to the layer to the pixel."
+        )
         self.model = ModelFile()
         self._arrange()
         self._connect()
@@ -40,6 +44,7 @@ class SegmentTab(Tab):
         """Show what can be done, and how far it is."""
         self._show_progress(state.progress)
         self.start.setEnabled(state.step > 0)
+        self.copy.setEnabled(state.step > 0)
         self.model.save_button.setEnabled(state.step > 0)
 
     def buttons(self) -> Mapping[Button, QPushButton]:
@@ -55,6 +60,7 @@ class SegmentTab(Tab):
         row.addWidget(self.cancel, 1)
         layout.addLayout(row)
         layout.addWidget(self.settings)
+        layout.addWidget(self.copy)
         layout.addWidget(line())
         layout.addWidget(heading("Model", "What was learnt, to be used again anywhere."))
         layout.addWidget(self.model)

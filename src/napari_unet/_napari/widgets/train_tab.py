@@ -11,6 +11,7 @@ from napari_unet._napari.board import State
 from napari_unet._napari.controller import Controller
 from napari_unet._napari.guidance import Button, Phase
 from napari_unet._napari.widgets.budget import Budget
+from napari_unet._napari.widgets.copy_menu import CopyMenu
 from napari_unet._napari.widgets.folded import FoldedForm
 from napari_unet._napari.widgets.loss_curve import LossCurve
 from napari_unet._napari.widgets.tab import Tab, button, call, column
@@ -30,9 +31,15 @@ class TrainTab(Tab):
         self.toggle = button("Train", "Learn from the strokes; press again to stop. The model is kept.")
         self.curve = LossCurve(self)
         self.budget = Budget(self)
-        self.settings = FoldedForm("Training settings", TrainConfig(), ("seconds", "steps", "device", "threads"))
+        self.settings = FoldedForm("Training settings", TrainConfig(), ("seconds", "device", "threads"))
         self.network = FoldedForm("Network settings", ModelConfig(), ("in_channels",))
         self.again = button("Start again", "Forget what was learnt; the strokes stay.")
+        self.copy = CopyMenu(
+            controller,
+            "training",
+            "A training from the strokes as they are now, with these settings and as many steps. It is the same to the "
+            "pixel when the number of steps was set before and nothing was painted meanwhile.",
+        )
         self._arrange()
         self._connect()
 
@@ -41,6 +48,7 @@ class TrainTab(Tab):
         self.toggle.setText({Phase.IDLE: "Train", Phase.STOPPING: "Stopping…"}.get(state.phase, "Stop"))
         self.toggle.setEnabled(state.phase is not Phase.STOPPING)
         self.again.setEnabled(state.step > 0)
+        self.copy.setEnabled(state.step > 0)
 
     def buttons(self) -> Mapping[Button, QPushButton]:
         return {"train": self.toggle}
@@ -49,7 +57,7 @@ class TrainTab(Tab):
 
     def _arrange(self) -> None:
         layout = column(self)
-        for widget in (self.toggle, self.curve, self.budget, self.settings, self.network, self.again):
+        for widget in (self.toggle, self.curve, self.budget, self.settings, self.network, self.again, self.copy):
             layout.addWidget(widget)
         layout.addStretch(1)
 
