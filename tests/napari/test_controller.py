@@ -173,11 +173,62 @@ def test_start_again_makes_a_new_model(trained, session):
     assert len(session.sent(do.NewModel)) == 1
 
 
-def test_other_classes_need_a_new_model_and_say_so(trained, session):
-    trained.set_model(ModelConfig(classes=("background", "cell", "nucleus")))
+def test_a_renamed_class_keeps_the_model_and_training_goes_on(trained, session):
     trained.train()
-    assert "Start again" in trained.state.message
-    assert not session.sent(do.Train)
+    answer(trained, session, Started("cpu", 1), step(2))
+    session.commands.clear()
+    trained.set_model(ModelConfig(classes=("background", "nucleus")))
+    assert [type(command).__name__ for command in session.commands] == ["NameClasses"]
+    assert trained.state.phase is Phase.TRAINING
+    assert list(trained.link.strokes.features["class"])[2] == "nucleus"
+
+
+def test_an_added_class_keeps_what_the_model_knows_and_training_goes_on(trained, session):
+    trained.train()
+    answer(trained, session, Started("cpu", 1), step(2))
+    session.commands.clear()
+    trained.set_model(ModelConfig(classes=("background", "cell", "nucleus")))
+    kinds = [type(command).__name__ for command in session.commands]
+    assert kinds[0] == "AdaptModel"
+    assert kinds[-1] == "Train"
+    assert "NewModel" not in kinds
+    assert trained.state.phase is Phase.WAITING
+
+
+def test_a_class_is_hidden_and_shown(trained):
+    trained.link.hide_classes(frozenset({2}), trained.model.class_colors)
+    assert trained.link.strokes.colormap.map(2)[3] == 0
+    assert trained.link.strokes.colormap.map(1)[3] == 1
+    trained.link.hide_classes(frozenset(), trained.model.class_colors)
+    assert trained.link.strokes.colormap.map(2)[3] == 1
+
+
+def test_the_prediction_in_view_becomes_strokes_and_one_undo_takes_them_back(trained):
+    before = trained.link.strokes.data.copy()
+    trained.link.display.write((slice(0, 40), slice(0, 60)), np.full((40, 60), 2, np.uint8))
+    trained.copy_prediction()
+    trained.tick()
+    strokes = trained.link.strokes.data
+    assert (strokes[before > 0] == before[before > 0]).all()
+    assert (strokes[before == 0] == 2).all()
+    assert trained.state.painted[1] == 40 * 60 - 9
+    trained.tools.undo()
+    assert np.array_equal(trained.link.strokes.data, before)
+
+
+def test_strokes_are_counted_and_undo_counts_back(painted):
+    assert painted.state.made == (1, 1)
+    painted.link.strokes.paint((30, 40), 2)
+    painted.tick()
+    assert painted.state.made == (1, 2)
+    painted.tools.undo()
+    painted.tick()
+    assert painted.state.made == (1, 1)
+    painted.tools.redo()
+    painted.tick()
+    painted.link.strokes.paint((30, 40), 0)
+    painted.tick()
+    assert painted.state.made == (1, 2)
 
 
 @pytest.mark.parametrize("value", [0, 1, 2])

@@ -31,6 +31,8 @@ class State:
         Whether strokes start training by themselves.
     painted : tuple of int
         Painted pixels per class.
+    made : tuple of int
+        Strokes per class that were made since the layer came into use.
     progress : Progress or None
         Of the segmentation under way.
     message : str
@@ -48,6 +50,7 @@ class State:
     saved: int = 0
     live: bool = True
     painted: tuple[int, ...] = (0, 0)
+    made: tuple[int, ...] = ()
     progress: Progress | None = None
     message: str = ""
     failed: bool = False
@@ -62,6 +65,7 @@ class Facts:
     strokes: bool
     classes: tuple[str, ...]
     painted: tuple[int, ...]
+    made: tuple[int, ...]
     progress: Progress | None
     segmented: int
 
@@ -128,6 +132,7 @@ class Board:
         message = self._news if self._failed else " ".join(filter(None, (self._news, advice.words)))
         self.set(
             painted=facts.painted,
+            made=facts.made,
             progress=facts.progress,
             message=message,
             failed=self._failed,

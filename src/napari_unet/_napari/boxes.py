@@ -62,6 +62,18 @@ def painted_parts(edits: Any, shape: Sequence[int]) -> list[Box]:
     return [part for part in parts if part is not None]
 
 
+def stroke_value(edits: Any) -> int:
+    """The value that the `edits` of one stroke paint; 0 when they erase, paint several, or are not understood."""
+    values = {_edit_value(edit) for edit in edits}
+    return values.pop() if len(values) == 1 else 0
+
+
+def _edit_value(edit: Any) -> int:
+    value: Any = getattr(edit, "new_value", None)
+    value = edit[-1] if value is None and isinstance(edit, tuple) else value
+    return int(value) if np.ndim(value) == 0 and isinstance(value, int | np.integer) else 0
+
+
 def _place_box(place: Any, shape: Sequence[int]) -> Box:
     if not isinstance(place, tuple) or len(place) != len(shape):
         return whole(shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,22 +14,26 @@ from napari_unet.session.soft import code, levels
 _TRANSPARENT = np.zeros(4)
 
 
-def strokes_colormap(colors: Sequence[str]) -> Any:
-    """Value 1 in the first colour, 2 in the second, ...; 0 transparent; larger values are seen: magenta."""
-    return _colormap(dict(enumerate(colors, start=1)), "magenta")
+def strokes_colormap(colors: Sequence[str], hidden: Collection[int] = ()) -> Any:
+    """Value 1 in the first colour, 2 in the second, ...; 0 and hidden ones transparent; larger values are magenta."""
+    shown = {value: _TRANSPARENT if value in hidden else color for value, color in enumerate(colors, start=1)}
+    return _colormap(shown, "magenta")
 
 
-def prediction_colormap(colors: Sequence[str]) -> Any:
+def prediction_colormap(colors: Sequence[str], hidden: Collection[int] = ()) -> Any:
     """As the strokes, with the background transparent."""
-    return _colormap({value: color for value, color in enumerate(colors, start=1) if value > 1}, _TRANSPARENT)
+    shown = {value: color for value, color in enumerate(colors, start=1) if value > 1 and value not in hidden}
+    return _colormap(shown, _TRANSPARENT)
 
 
-def soft_colormap(colors: Sequence[str]) -> Any:
+def soft_colormap(colors: Sequence[str], hidden: Collection[int] = ()) -> Any:
     """For the codes of `session.soft`: the colour of the class, the more opaque the more certain."""
     count = len(colors)
     steps = levels(count)
     table: dict[int, Any] = {}
     for value, color in enumerate(colors[1:], start=2):
+        if value in hidden:
+            continue
         rgb = transform_color(color)[0][:3]
         for level in range(steps):
             alpha = level / (steps - 1) if steps > 1 else 1.0

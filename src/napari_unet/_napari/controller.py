@@ -30,7 +30,16 @@ from napari_unet._napari.tools import Tools
 from napari_unet._napari.viewer_link import ViewerLink
 from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
 from napari_unet.errors import AnnotationError, ModelFileError, NapariUnetError, SessionError
-from napari_unet.session.commands import LoadModel, Meaning, NewModel, SaveModel, StopTraining, Train
+from napari_unet.session.commands import (
+    AdaptModel,
+    LoadModel,
+    Meaning,
+    NameClasses,
+    NewModel,
+    SaveModel,
+    StopTraining,
+    Train,
+)
 from napari_unet.session.projects import Settings
 
 P = ParamSpec("P")
@@ -146,6 +155,19 @@ class Controller:
         self.board.say("Drag a rectangle: everything in it that is not painted is then background.")
 
     @_in_words
+    def copy_prediction(self) -> None:
+        """Make strokes of what is predicted in view, where nothing is painted, to be corrected."""
+        self._need_image()
+        if self.link.prediction is None:
+            raise AnnotationError("There is no prediction to copy yet: paint a few strokes and let it learn.")
+        if self.link.strokes is None:
+            self.link.new_strokes(self.model)
+        view = self.link.view((self._used.config or self.model).ndim)
+        if view is None or not self.link.copy_prediction(view):
+            raise AnnotationError("There is nothing to copy in view: all of it is painted, or nothing is predicted.")
+        self.board.say("Copied the prediction in view. Correct it: what you leave counts as right.")
+
+    @_in_words
     def import_mask(self, layer: Any, *, objects: bool) -> None:
         """Make strokes of a dense mask, in which 0 is background.
 
@@ -166,6 +188,7 @@ class Controller:
         self.model = model
         self.model_changed.emit(model)
         self.link.name_classes(model)
+        self._adapt(model)
         if self.state.step and self._used.differs(model):
             self.board.say("These settings count from the next Start again; until then the model stays as it is.")
         self.board.update()
@@ -179,6 +202,21 @@ class Controller:
         self.training, self.predicting = settings.training, settings.predicting
         self.set_model(settings.model)
         self.settings_restored.emit(settings)
+
+    def _adapt(self, model: ModelConfig) -> None:
+        """Let a model that has learnt something know other classes; what it knows of the old ones stays."""
+        used = self._used.config
+        if used is None or not self.state.step or (used.classes, used.colors) == (model.classes, model.colors):
+            return
+        self._used.config = used.replace(classes=model.classes, colors=model.colors)
+        if len(model.classes) == len(used.classes):
+            self._client.send(NameClasses(model.classes, model.colors))
+            return
+        learning = self.state.phase in (Phase.WAITING, Phase.TRAINING)
+        self._client.send(AdaptModel(self._used.config))
+        self.board.set(phase=Phase.IDLE)
+        if learning:
+            self.train()
 
     # ------------------------------------------------------------------ wishes: the model
 
@@ -390,6 +428,7 @@ class Controller:
             strokes=self.link.strokes is not None,
             classes=self.model.classes,
             painted=self._strokes.painted(self.model),
+            made=self._strokes.made(self.model),
             progress=self._segmenting.progress,
             segmented=self._segmenting.complete,
         )
@@ -402,6 +441,7 @@ class Controller:
         link.roles_changed.connect(self._on_roles)
         link.removed.connect(self._on_removed)
         link.painted.connect(self._on_painted)
+        link.stroked.connect(self._strokes.count)
         link.redrawn.connect(self._strokes.note_redrawn)
         link.regions_changed.connect(self._strokes.note_regions)
         link.view_changed.connect(self._on_view)

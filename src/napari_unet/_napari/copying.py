@@ -77,7 +77,7 @@ class Copying:
         layer = self._link.image
         data = pixels(layer)
         own = getattr(layer.source, "path", None)
-        if own and not layer.multiscale and _holds(Path(own), data):
+        if own and (str(own).rstrip("/").endswith(".zarr") or (not layer.multiscale and _holds(Path(own), data))):
             return Path(own)
         return self._write(_plain(layer.name), np.asarray(data))
 

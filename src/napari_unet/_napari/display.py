@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -86,12 +87,20 @@ class Display:
             self._write("objects", index, tile)
 
     def name_classes(self, model: ModelConfig) -> None:
-        """Show the classes in their colours."""
+        """Show the classes in their colours; with another number of them, certainties are coded in another way."""
+        others = self._classes != len(model.classes)
         self._classes = len(model.classes)
+        self.hide_classes((), model.class_colors)
+        if others and self._link.soft is not None and self._link.prediction is not None:
+            self._harden(self._link.prediction.data)
+            self._link.soft.refresh()
+
+    def hide_classes(self, hidden: Collection[int], colors: Sequence[str]) -> None:
+        """Show all classes but the `hidden` ones."""
         if self._link.prediction is not None:
-            self._link.prediction.colormap = prediction_colormap(model.class_colors)
+            self._link.prediction.colormap = prediction_colormap(colors, hidden)
         if self._link.soft is not None:
-            self._link.soft.colormap = soft_colormap(model.class_colors)
+            self._link.soft.colormap = soft_colormap(colors, hidden)
 
     def set_mode(self, mode: Mode) -> None:
         """Show predictions another way; what is not there yet is made with the next prediction."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +42,7 @@ class Strokes:
         self._dirty: Box | None = None
         self._regions_dirty = False
         self.newest: Box | None = None
+        self._made: WeakKeyDictionary[Any, Counter[int]] = WeakKeyDictionary()
 
     # ------------------------------------------------------------------ following
 
@@ -94,6 +97,16 @@ class Strokes:
         self.newest = changed
         self._sharing.painted(self._link.image, mirror, None if regions else changed, self._link.complete())
         return True
+
+    def count(self, value: int, number: int) -> None:
+        """So many strokes of a class were made, or taken back when it is negative."""
+        made = self._made.setdefault(self._link.strokes, Counter())
+        made[value] = max(made[value] + number, 0)
+
+    def made(self, model: ModelConfig) -> tuple[int, ...]:
+        """Strokes of each class that were made since the layer came into use."""
+        made = self._made.get(self._link.strokes, Counter()) if self._link.strokes is not None else Counter()
+        return tuple(made[value] for value in range(1, len(model.classes) + 1))
 
     def painted(self, model: ModelConfig) -> tuple[int, ...]:
         """Painted pixels per class; what complete regions add to the background counts as well."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from psygnal import Signal
 
-from napari_unet._napari.boxes import painted_box
+from napari_unet._napari.boxes import painted_box, stroke_value
 from napari_unet._napari.keys import Keys
 from napari_unet._napari.viewer_link import ViewerLink
 
@@ -69,8 +69,10 @@ class Tools:
             return
         items = getattr(layer, history, None)
         box = painted_box(items[-1], layer.data.shape) if items else None
+        value = stroke_value(items[-1]) if items else 0
         getattr(layer, action)()
         if box is not None:
+            self._link.stroked.emit(value, -1 if action == "undo" else 1)
             self._link.painted.emit(box)
             self._link.go_to(box)
 

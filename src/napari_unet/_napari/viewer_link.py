@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -14,7 +14,7 @@ from psygnal import Signal
 
 from napari_unet._napari import prediction_layer
 from napari_unet._napari.axes import label_shape, placement
-from napari_unet._napari.boxes import inside, painted_box, painted_parts, whole
+from napari_unet._napari.boxes import inside, painted_box, painted_parts, slices, stroke_value, whole
 from napari_unet._napari.colors import strokes_colormap
 from napari_unet._napari.display import Display
 from napari_unet._napari.view import View, displayed_axes, field_of_view, slice_point
@@ -54,6 +54,7 @@ class ViewerLink:
     )  #: the user deleted the "image", "strokes", "regions", "prediction", "soft" or "other" layer
     painted = Signal(object)  #: a box of the strokes was painted; None: they may have changed anywhere
     drawn = Signal(object)  #: boxes of the strokes that the brush just went over, also before the stroke ends
+    stroked = Signal(int, int)  #: a value, and how many strokes of it were made (1) or taken back (-1)
     redrawn = Signal(object)  #: the box of the strokes on the screen was drawn again
     pixels_changed = Signal()  #: the image has other pixels
     regions_changed = Signal()
@@ -202,6 +203,27 @@ class ViewerLink:
             missing = self._viewer.dims.ndim - self.strokes.ndim
             self._viewer.dims.set_point([axis + missing for axis in away], [world[axis] for axis in away])
 
+    def copy_prediction(self, view: View) -> int:
+        """Paint what is predicted in `view` where nothing is painted, as one stroke that undo takes back.
+
+        Returns
+        -------
+        int
+            Pixels painted.
+        """
+        index = (*(slice(at, at + 1) for at in view.lead), *slices(view.box))
+        found, painted = self.prediction.data[index], np.asarray(self.strokes.data[index])
+        places = np.nonzero((painted == 0) & (found > 0))
+        whole = tuple(place + part.start for place, part in zip(places, index, strict=True))
+        self.strokes.data_setitem(whole, found[places].astype(self.strokes.data.dtype))
+        return len(places[0])
+
+    def hide_classes(self, hidden: Collection[int], colors: Sequence[str]) -> None:
+        """Do not show these values of the strokes, nor of predictions; they stay what they are."""
+        if self.strokes is not None:
+            self.strokes.colormap = strokes_colormap(colors, hidden)
+        self.display.hide_classes(hidden, colors)
+
     def new_regions(self) -> Any:
         """Add or select the layer of complete regions, ready to draw a rectangle."""
         if self.regions is None:
@@ -324,6 +346,7 @@ class ViewerLink:
 
     def _on_paint(self, event: Any) -> None:
         self.drawn.emit(painted_parts(event.value, self.strokes.data.shape))
+        self.stroked.emit(stroke_value(event.value), 1)
         self.painted.emit(painted_box(event.value, self.strokes.data.shape))
 
     def _on_brush(self, event: Any) -> None:

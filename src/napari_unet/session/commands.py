@@ -77,6 +77,14 @@ class SaveModel(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class NameClasses(Command):
+    """Give the classes of the model in use other names and colours; what it knows of them stays, and it goes on."""
+
+    classes: tuple[str, ...]
+    colors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AdaptModel(Command):
     """Give the model in use other classes (by name) or another number of channels; what it knows of them stays."""
 

@@ -193,6 +193,15 @@ class SessionCore:
         return self._keep_now() if command.now else []
 
     @_do.register
+    def _(self, command: do.NameClasses) -> list[Event]:
+        trainer = self._need_trainer()
+        if len(command.classes) != len(trainer.model.classes):
+            raise SessionError(f"give {len(trainer.model.classes)} names, one for each class of the model")
+        trainer.model = trainer.model.replace(classes=command.classes, colors=command.colors)
+        kept = self._write_snapshot(force=True)
+        return [ModelChanged(trainer.model, trainer.step, self._safe_copy()), *kept]
+
+    @_do.register
     def _(self, command: do.AdaptModel) -> list[Event]:
         old = self._need_trainer()
         state = adapted_state(old.prediction_state(), old.model, command.config)

@@ -13,6 +13,7 @@ from napari_unet._napari.guidance import Button
 from napari_unet._napari.widgets.class_list import ClassList
 from napari_unet._napari.widgets.layer_combo import LayerCombo
 from napari_unet._napari.widgets.tab import Tab, button, call, column, labelled
+from napari_unet._napari.widgets.tool_box import ToolBox
 from napari_unet.config import ModelConfig
 
 
@@ -33,13 +34,14 @@ class AnnotateTab(Tab):
         self.menu = QMenu(self.more)
         self.more.setMenu(self.menu)
         self.classes = ClassList(self)
+        self.tools = ToolBox(controller)
         self._arrange()
         self._connect()
         self._show_layers()
 
     def show_state(self, state: State) -> None:
         """Show how much is painted."""
-        self.classes.show_painted(state.painted)
+        self.classes.show_painted(state.painted, state.made)
 
     def buttons(self) -> Mapping[Button, QPushButton]:
         return {"new_strokes": self.new_strokes}
@@ -54,6 +56,7 @@ class AnnotateTab(Tab):
         buttons.addWidget(self.more, 1)
         layout.addLayout(buttons)
         layout.addWidget(self.classes)
+        layout.addWidget(self.tools)
         layout.addStretch(1)
 
     def _connect(self) -> None:
@@ -63,6 +66,7 @@ class AnnotateTab(Tab):
         self.new_strokes.clicked.connect(partial(call, controller.new_strokes))
         self.classes.picked.connect(controller.tools.pick_class)
         self.classes.valueChanged.connect(self._on_classes)
+        self.classes.hidden.connect(self._on_hidden)
         self.classes.refused.connect(controller.board.complain)
         self.menu.aboutToShow.connect(self._fill_menu)
         link.picked.connect(self.classes.select)
@@ -71,11 +75,14 @@ class AnnotateTab(Tab):
         controller.model_changed.connect(self._show_model)
 
     def _fill_menu(self) -> None:
-        """Offer complete regions, and each labels layer as a mask, by its two possible meanings."""
+        """Offer regions, the prediction, and each labels layer as a mask, by its two possible meanings."""
         controller = self.controller
         self.menu.clear()
         self.menu.addAction(
             "Draw a complete region (all unpainted in it is background)", partial(call, controller.new_regions)
+        )
+        self.menu.addAction(
+            "Copy the prediction in view into strokes (to correct it)", partial(call, controller.copy_prediction)
         )
         for layer in controller.link.labels:
             if layer is not controller.link.strokes:
@@ -93,6 +100,9 @@ class AnnotateTab(Tab):
     def _show_model(self, model: ModelConfig) -> None:
         if model != self.classes.value():
             self.classes.setValue(model)
+
+    def _on_hidden(self, hidden: frozenset[int]) -> None:
+        self.controller.link.hide_classes(hidden, self.controller.model.class_colors)
 
     def _on_classes(self, named: ModelConfig) -> None:
         model = self.controller.model

@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
+    QColorDialog,
     QHBoxLayout,
     QHeaderView,
     QLabel,
@@ -31,7 +32,7 @@ def rule(classes: Sequence[str]) -> str:
 
 
 class ClassList(QWidget):
-    """A table of classes; a click takes the brush of a class, a double click renames it.
+    """A table of classes; a click takes the brush of a class, a double click renames or recolours it.
 
     Parameters
     ----------
@@ -40,6 +41,7 @@ class ClassList(QWidget):
 
     picked = Signal(int)  #: value to paint
     valueChanged = Signal(object)  # noqa: N815 #: a ModelConfig with other class names
+    hidden = Signal(object)  #: values that are not to be shown: frozenset of int
     refused = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -49,7 +51,7 @@ class ClassList(QWidget):
         self._rule = QLabel()
         self._rule.setWordWrap(True)
         self._add = QPushButton("Add class")
-        self._add.setToolTip("One more class to paint and to learn. A trained model must then start again.")
+        self._add.setToolTip("One more class to paint and to learn; what a trained model knows of the others stays.")
         self._remove = QPushButton("Remove class")
         self._remove.setToolTip("Take the last class away; what is painted stays in the layer.")
         self._arrange()
@@ -73,11 +75,13 @@ class ClassList(QWidget):
         self._rule.setText(rule(model.classes))
         self._remove.setEnabled(len(model.classes) > 2)
 
-    def show_painted(self, counts: Sequence[int]) -> None:
-        """Show painted pixels per class."""
+    def show_painted(self, counts: Sequence[int], strokes: Sequence[int] = ()) -> None:
+        """Show painted pixels per class, and in how many strokes, where that is known."""
         self._table.blockSignals(True)
         for row, count in enumerate(counts[: self._table.rowCount()]):
-            self._table.item(row, 2).setText(f"{count:,} px" if count else "none yet")
+            made = strokes[row] if row < len(strokes) else 0
+            words = f"{made} stroke{'s' * (made != 1)}, " if made and count else ""
+            self._table.item(row, 2).setText(f"{words}{count:,} px" if count else "none yet")
         self._table.blockSignals(False)
 
     def select(self, value: int) -> None:
@@ -98,14 +102,18 @@ class ClassList(QWidget):
         table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        table.setToolTip("Click to paint this class, double-click its name to rename it.")
+        table.setToolTip(
+            "Click to paint this class, double-click its name or colour to change it. Its number is its key on the "
+            "image; without the tick it is not shown."
+        )
         header = table.horizontalHeader()
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(2, QHeaderView.ResizeMode.ResizeToContents)
         table.cellClicked.connect(self._on_click)
+        table.cellDoubleClicked.connect(self._on_double_click)
         table.itemSelectionChanged.connect(self._on_selected)
-        table.itemChanged.connect(self._on_renamed)
+        table.itemChanged.connect(self._on_changed)
         return table
 
     def _arrange(self) -> None:
@@ -126,7 +134,10 @@ class ClassList(QWidget):
             if column != 1:
                 item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEditable)
             self._table.setItem(row, column, item)
-        self._table.item(row, 0).setIcon(_swatch(color))
+        number = self._table.item(row, 0)
+        number.setIcon(_swatch(color))
+        number.setFlags(number.flags() | Qt.ItemFlag.ItemIsUserCheckable)
+        number.setCheckState(Qt.CheckState.Checked)
 
     def _height(self) -> int:
         self._table.resizeRowsToContents()
@@ -143,7 +154,25 @@ class ClassList(QWidget):
         if self._table.selectedItems():
             self.picked.emit(self._table.currentRow() + 1)
 
-    def _on_renamed(self, item: QTableWidgetItem) -> None:
+    def _on_double_click(self, row: int, column: int) -> None:
+        """Ask for another colour."""
+        if column != 0:
+            return
+        color = QColorDialog.getColor(QColor(self._model.class_colors[row]), self, "Colour of the class")
+        if color.isValid():
+            colors = list(self._model.class_colors)
+            colors[row] = color.name().upper()
+            self._offer(list(self._model.classes), tuple(colors))
+
+    def _on_changed(self, item: QTableWidgetItem) -> None:
+        if item.column() == 0:
+            rows = range(self._table.rowCount())
+            unticked = [row for row in rows if self._table.item(row, 0).checkState() == Qt.CheckState.Unchecked]
+            self.hidden.emit(frozenset(row + 1 for row in unticked))
+        elif item.column() == 1:
+            self._on_renamed()
+
+    def _on_renamed(self) -> None:
         names = [self._table.item(row, 1).text().strip() for row in range(self._table.rowCount())]
         self._offer(names, self._model.colors)
 

@@ -114,7 +114,7 @@ class UNetWidget(QWidget):
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.project_bar)
         layout.addWidget(self.state_bar)
-        self.setMinimumWidth(280)
+        self.setMinimumWidth(304)  # the widest page and a scroll bar
 
     # ------------------------------------------------------------------ showing
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from math import ceil
 
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QProgressBar, QPushButton
 
 from napari_unet._napari.board import State
 from napari_unet._napari.controller import Controller
@@ -15,7 +15,7 @@ from napari_unet._napari.segmenting import Progress
 from napari_unet._napari.widgets.copy_menu import CopyMenu
 from napari_unet._napari.widgets.folded import FoldedForm
 from napari_unet._napari.widgets.model_file import ModelFile
-from napari_unet._napari.widgets.tab import Tab, button, call, column, heading, line
+from napari_unet._napari.widgets.tab import Tab, button, call, column, heading, labelled, line
 from napari_unet.config import PredictConfig
 from napari_unet.session.projects import Settings
 
@@ -29,6 +29,13 @@ class SegmentTab(Tab):
     def __init__(self, controller: Controller) -> None:
         super().__init__(controller)
         self.start = button("Segment image", "Predict the whole image, or stack, into the Prediction layer.")
+        self.output = QComboBox()
+        self.output.setToolTip(
+            "Classes: each pixel its class, into the Prediction layer. Objects: each connected piece of a class a "
+            "number of its own, into the Objects layer."
+        )
+        for name, output in (("Classes", "labels"), ("Objects", "instances")):
+            self.output.addItem(name, output)
         self.cancel = button("Cancel", "Stop here; finished tiles stay.")
         self.bar = QProgressBar()
         self.bar.setTextVisible(True)
@@ -58,6 +65,7 @@ class SegmentTab(Tab):
         row.addWidget(self.start, 2)
         row.addWidget(self.bar, 2)
         row.addWidget(self.cancel, 1)
+        layout.addLayout(labelled(("&Result", self.output)))
         layout.addLayout(row)
         layout.addWidget(self.settings)
         layout.addWidget(self.copy)
@@ -70,6 +78,7 @@ class SegmentTab(Tab):
         controller = self.controller
         self.start.clicked.connect(partial(call, controller.segment))
         self.cancel.clicked.connect(partial(call, controller.cancel))
+        self.output.activated.connect(partial(call, self._on_output))
         self.settings.valueChanged.connect(self._on_settings)
         self.settings.refused.connect(controller.board.complain)
         self.model.save.connect(controller.save)
@@ -91,7 +100,10 @@ class SegmentTab(Tab):
         self.settings.setValue(settings.predicting)
 
     def _on_settings(self, settings: PredictConfig) -> None:
-        self.controller.predicting = settings
+        self.controller.predicting = settings.replace(output=self.output.currentData())
+
+    def _on_output(self) -> None:
+        self.controller.predicting = self.controller.predicting.replace(output=self.output.currentData())
 
 
 def _remaining(seconds: float | None) -> str:
