@@ -151,8 +151,8 @@ def test_the_menu_offers_masks_by_their_meaning(dock, window):
     window.add_labels(np.ones((60, 80), int), name="mask")
     dock.annotate.menu.aboutToShow.emit()
     texts = [action.text() for action in dock.annotate.menu.actions()]
-    assert len(texts) == 3
-    dock.annotate.menu.actions()[1].trigger()
+    assert len(texts) == 4
+    dock.annotate.menu.actions()[2].trigger()
     assert (dock.controller.link.strokes.data == 2).all()
 
 

@@ -198,8 +198,7 @@ class SessionCore:
         if len(command.classes) != len(trainer.model.classes):
             raise SessionError(f"give {len(trainer.model.classes)} names, one for each class of the model")
         trainer.model = trainer.model.replace(classes=command.classes, colors=command.colors)
-        kept = self._write_snapshot(force=True)
-        return [ModelChanged(trainer.model, trainer.step, self._safe_copy()), *kept]
+        return [ModelChanged(trainer.model, trainer.step), *self._write_snapshot(force=True)]
 
     @_do.register
     def _(self, command: do.AdaptModel) -> list[Event]:
