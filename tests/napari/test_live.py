@@ -267,7 +267,6 @@ def test_keys_are_given_back(controller, viewer):
     controller.close()
     assert not strokes.keymap
     assert not viewer.keymap
-    assert not press(strokes, "1")
 
 
 def test_b_blinks_whatever_layer_is_in_use(learning, viewer):
