@@ -15,7 +15,9 @@ Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["cosine", "plateau", "constant"]
 Precision = Literal["auto", "off", "bf16", "fp16"]
 Learns = Literal["all", "decoder", "head"]
-Output = Literal["labels", "probabilities", "instances"]
+Output = Literal["labels", "probabilities", "instances", "uncertainty"]
+Augmented = Literal["none", "flips", "rotations"]
+Uncertainty = Literal["entropy", "disagreement"]
 Spacing = tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...]
 
 #: Colour-blind-safe class colours (Okabe and Ito 2008), background first: none is grey, as most images are.
@@ -424,7 +426,9 @@ class InstanceConfig(Config):
 class PredictConfig(Config):
     """How an image is segmented."""
 
-    output: Output = Field("labels", description="Class labels, class probabilities, or single objects.")
+    output: Output = Field(
+        "labels", description="Class labels, class probabilities, single objects, or how uncertain each pixel is."
+    )
     tile: int | None = Field(None, ge=16, le=16384, description="Edge of a tile, pixels; chosen from memory if unset.")
     device: str = Field("auto", description="'auto', 'cpu', 'cuda', 'cuda:1', 'mps'.")
     half: bool = Field(
@@ -447,5 +451,15 @@ class PredictConfig(Config):
     )
     memory: float | None = Field(
         None, ge=0.5, le=65536, description="Memory to work in, GB; by default 2, and of a GPU half of what is free."
+    )
+    augmented: Augmented = Field(
+        "none",
+        description="Mean over mirrored (4 in 2D, 8 in 3D) and turned copies (twice as many): better, and slower.",
+        json_schema_extra=ADVANCED,
+    )
+    uncertainty: Uncertainty = Field(
+        "entropy",
+        description="Of the probabilities, or how much mirrored and turned copies disagree; both from 0 to 1.",
+        json_schema_extra=ADVANCED,
     )
     instances: InstanceConfig = Field(InstanceConfig(), description="How single objects are made.")

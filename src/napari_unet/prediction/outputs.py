@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from napari_unet.config import PredictConfig
+from napari_unet.prediction.ensemble import entropy
 
 
 def to_labels(logits: Tensor) -> npt.NDArray[np.uint8]:
@@ -70,9 +71,21 @@ def to_probabilities(logits: Tensor) -> npt.NDArray[np.float32]:
     return found.cpu().contiguous().numpy()
 
 
+def to_entropy(logits: Tensor) -> npt.NDArray[np.float32]:
+    """Entropy of the probabilities over its largest value: 0 = sure, 1 = all classes alike; ``(*spatial,)``."""
+    logits = logits.float()
+    chances = logits.sigmoid() if len(logits) == 1 else logits.softmax(0)
+    return entropy(chances[None])[0, 0].cpu().contiguous().numpy()
+
+
+def to_last(logits: Tensor) -> npt.NDArray[np.float32]:
+    """The last channel: the disagreement of an ensemble."""
+    return logits[-1].float().cpu().contiguous().numpy()
+
+
 def as_wanted(result: npt.NDArray[Any], config: PredictConfig) -> npt.NDArray[Any]:
     """Labels with background as 0, and probabilities as float16, where the user asked for that."""
-    if config.half and config.output == "probabilities":
+    if config.half and config.output in ("probabilities", "uncertainty"):
         return result.astype(np.float16)
     return result - 1 if config.background_zero and config.output == "labels" else result
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from napari_unet.config import InstanceConfig, ModelConfig, Output
+from napari_unet.config import Augmented, InstanceConfig, ModelConfig, Output, Uncertainty
 from napari_unet.data.normalize import Normalizer, fit_normalizer
 from napari_unet.data.source import ImageSource, Index
 from napari_unet.errors import ImageError
@@ -22,9 +22,10 @@ from napari_unet.events import Event, Masked, TileDone, Warned, never
 from napari_unet.networks.device import choose_device, keep_memory, return_memory
 from napari_unet.networks.geometry import geometry
 from napari_unet.prediction.budget import choose_batch, choose_plan, free_memory
+from napari_unet.prediction.ensemble import ensemble, turns
 from napari_unet.prediction.instances import marks_of, objects_of
 from napari_unet.prediction.linking import Linker
-from napari_unet.prediction.outputs import smallest_type, to_labels, to_probabilities, to_whole
+from napari_unet.prediction.outputs import smallest_type, to_entropy, to_labels, to_last, to_probabilities, to_whole
 from napari_unet.prediction.reader import Batch, Place, TileReader, inner
 from napari_unet.prediction.solver import Form, Solver, form_of
 from napari_unet.prediction.tiling import TilePlan, plan_tiles
@@ -34,10 +35,16 @@ log = logging.getLogger(__name__)
 _CONVERT: dict[str, Callable[[Tensor], npt.NDArray[Any]]] = {
     "labels": to_labels,
     "probabilities": to_probabilities,
+    "uncertainty": to_entropy,
 }
 #: The same where boundaries are a class of their own.
 _CONVERT_BOUNDARY = {**_CONVERT, "labels": to_whole}
-_TYPE: dict[str, npt.DTypeLike] = {"labels": np.uint8, "instances": np.uint32, "probabilities": np.float32}
+_TYPE: dict[str, npt.DTypeLike] = {
+    "labels": np.uint8,
+    "instances": np.uint32,
+    "probabilities": np.float32,
+    "uncertainty": np.float32,
+}
 _FORMAT = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
@@ -79,6 +86,10 @@ class Predictor:
         Bytes to work in; by default 2 GB on the CPU, half of what is free on a GPU.
     instances : InstanceConfig, optional
         How objects are made.
+    augmented : {"none", "flips", "rotations"}
+        Mean over mirrored, and turned, copies.
+    uncertainty : {"entropy", "disagreement"}
+        What the output of that name is; copies disagree over all flips and rotations unless `augmented` says which.
 
     Examples
     --------
@@ -98,11 +109,15 @@ class Predictor:
         tile: int | None = None,
         memory: int | None = None,
         instances: InstanceConfig | None = None,
+        augmented: Augmented = "none",
+        uncertainty: Uncertainty = "entropy",
     ) -> None:
         self.device = choose_device(device)
         self.instances = instances or InstanceConfig()
         self.model = model
         self.geometry = geometry(model)
+        self._copies = turns(augmented, model.ndim, self.geometry)
+        self._disagreement = uncertainty == "disagreement"
         moved = network.to(self.device, memory_format=_FORMAT[model.ndim])  # type: ignore[call-overload]
         self._network = moved
         self._solver = Solver(self.geometry, self.device)
@@ -128,11 +143,12 @@ class Predictor:
         ----------
         source : ImageSource
             The image.
-        output : {"labels", "probabilities", "instances"}
+        output : {"labels", "probabilities", "instances", "uncertainty"}
             ``labels``: uint8 in the strokes' values, 1 = background, 2, 3, ... = classes. ``probabilities``: float32,
             one plane per class, but a single one (the foreground's) for a model of one class. ``instances``: uint32;
             each tile comes with preliminary numbers, and when all tiles of a plane (a volume in 3D) are there it
-            comes once more as a whole with the final ones, 0 and 1..N, no number twice in the image.
+            comes once more as a whole with the final ones, 0 and 1..N, no number twice in the image. ``uncertainty``:
+            float32, 0 to 1, one plane.
         normalizer : Normalizer, optional
             Found over the whole image if not given; give it to ask for many views of one image.
         leads : sequence of tuple of int, optional
@@ -162,7 +178,7 @@ class Predictor:
             TileReader(source, normalizer or fit_normalizer(source, self.model.normalization)),
             self._plan(source, box, centre),
             tuple(source.planes() if leads is None else leads),
-            form_of(self._network, self.geometry),
+            self._form(output),
             should_stop,
         )
         return self._objects(work) if output == "instances" else self._classes(work, output)
@@ -218,6 +234,15 @@ class Predictor:
                 f"choose {wanted} of the image's {source.channels} channels; the model learnt from {wanted}"
             )
 
+    def _form(self, output: Output) -> Form:
+        """The network as it is now, and its copies."""
+        form = form_of(self._network, self.geometry)
+        apart = output == "uncertainty" and self._disagreement
+        copies = self._copies
+        if apart and len(copies) == 1:
+            copies = turns("rotations", self.model.ndim, self.geometry)
+        return form if len(copies) == 1 else ensemble(form, copies, self.geometry.margin, disagreement=apart)
+
     def _plan(self, source: ImageSource, box: Sequence[slice] | None, centre: Sequence[int] | None) -> TilePlan:
         if self._tile is not None:
             return plan_tiles(source.spatial, self._tile, self.geometry, box=box, centre=centre)
@@ -244,6 +269,8 @@ class Predictor:
     def _solved(self, work: Work, batch: Batch, output: Output) -> Iterator[tuple[Index, npt.NDArray[Any]]]:
         """Place and result of each tile of a batch, up to a stop."""
         convert = (_CONVERT_BOUNDARY if self.model.has_boundary else _CONVERT)[output]
+        if output == "uncertainty" and self._disagreement:
+            convert = to_last
         found = self._solver.solve(work.form, work.reader, batch, convert)
         for (lead, tile), data in zip(batch.places, found, strict=True):
             if work.should_stop():

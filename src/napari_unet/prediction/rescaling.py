@@ -131,6 +131,8 @@ def predictor_for(
         "tile": config.tile,
         "memory": memory,
         "instances": config.instances,
+        "augmented": config.augmented,
+        "uncertainty": config.uncertainty,
     }
     if not config.rescale:
         return Predictor(network, model, **options)

@@ -348,7 +348,7 @@ class SessionCore:
         source = image.source(trainer.model, config.channels)
         if tuple(target.shape) != source.label_shape:
             raise SessionError(f"give a target of shape {source.label_shape}, not {tuple(target.shape)}")
-        if config.output == "probabilities":
+        if config.output not in ("labels", "instances"):
             raise SessionError("ask for labels or instances: probabilities of a whole image go to a file")
         tiles = self._predictor(trainer, config).tiles(
             source, output=config.output, normalizer=image.normalizer(trainer.model, config.channels)
@@ -393,6 +393,7 @@ class SessionCore:
             memory=config.memory,
             device=self._device,
             instances=config.instances,
+            augmented=config.augmented,
         )
         if key not in self._predictors:
             self._predictors[key] = predictor_for(trainer.prediction_network(), trainer.model, key)

@@ -109,9 +109,9 @@ class Model:
             numpy, memmap, Zarr or dask array with axes `axes`; of a list of resolutions the first, the finest.
         axes : str, optional
             For example ``"TZCYX"``; guessed from the shape if not given (the last are ``ZYX``).
-        output : {"labels", "probabilities", "instances"}
-            Class labels in the strokes' values (1 = background), ``(K, *label axes)`` float32 probabilities, or
-            objects 0 and 1..N.
+        output : {"labels", "probabilities", "instances", "uncertainty"}
+            Class labels in the strokes' values (1 = background), ``(K, *label axes)`` float32 probabilities, objects
+            0 and 1..N, or the entropy of the probabilities, 0 to 1.
         tile : int, optional
             Edge of a tile in pixels; the result does not depend on it.
         device : str
