@@ -66,7 +66,8 @@ def kill_often(runs: int, longest: float, seed: int, *, quiet: bool) -> list[Run
             folder = Path(name)
             result = kill_once(folder, moments.uniform(0.2, longest), quiet=quiet)
             if number == runs - 1:
-                result["restored"] = _script("--restore", folder, quiet=True).wait() == 0
+                with _script("--restore", folder, quiet=True) as process:
+                    result["restored"] = process.wait() == 0
             print(f"run {number + 1}: {result}", flush=True)
             results.append(result)
     return results
