@@ -14,7 +14,7 @@ import tifffile
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """An image and its truth (0 = background, 1.. = objects), both of shape (Y, X)."""
+    """An image and its truth (0 = background, 1.. = objects), both of shape (Y, X) or (Z, Y, X)."""
 
     name: str
     image: npt.NDArray[np.generic]
@@ -49,3 +49,30 @@ def choose(samples: list[Sample], seed: int, train: int, test: int) -> tuple[lis
     if len(order) < train + test:
         raise SystemExit(f"there are {len(order)} images; {train + test} are needed")
     return [samples[i] for i in order[:train]], [samples[i] for i in order[train : train + test]]
+
+
+def stroke_set(name: str, seed: int, test: int) -> tuple[list[Sample], list[Sample]]:
+    """Three images to paint on (half a volume in 3D), and unseen ones, never of the same part of a data set twice.
+
+    Parameters
+    ----------
+    name : {"dsb2018", "isbi2012", "usiigaci", "plantseg"}
+        Nuclei; membranes (the objects); cells in phase contrast; nuclei in a volume.
+    seed : int
+        Draws the images to paint on, and the unseen ones of ``dsb2018``; mirrors the volume.
+    test : int
+        Most unseen images.
+    """
+    if name == "dsb2018":
+        return choose(dsb2018_fluorescence(), seed, 3, test)
+    if name == "plantseg":
+        whole = read_sample(data_folder() / "plantseg_3d", "nuclei_1135")
+        turned = [array[..., ::-1] if seed % 2 else array for array in (whole.image, whole.labels)]
+        parts = [[array[..., part].copy() for array in turned] for part in (slice(0, 48), slice(56, None))]
+        return [Sample(f"{name}-seen", *parts[0])], [Sample(f"{name}-unseen", *parts[1])]
+    folder = data_folder() / {"isbi2012": "isbi2012", "usiigaci": "usiigaci_t98g_phc"}[name]
+    samples = [read_sample(folder, path.stem) for path in sorted((folder / "images").glob("*.tif"))]
+    if name == "isbi2012":
+        samples = [Sample(s.name, s.image, (s.labels == 0).astype(np.uint8)) for s in samples]
+    order = np.random.default_rng(seed).permutation(10)
+    return [samples[i] for i in order[:3]], samples[10 : 10 + test]

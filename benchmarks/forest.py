@@ -34,7 +34,7 @@ class Forest:
 
 
 def features(image: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-    """Intensity, edges and texture at sigma 0.5 to 16, shape ``(Y, X, features)``."""
-    source = ImageSource(image, "YX", 2)
+    """Intensity, edges and texture at sigma 0.5 to 16 (8 in a volume), shape ``(*image.shape, features)``."""
+    source = ImageSource(image, "ZYX"[-image.ndim :], image.ndim)
     normalized = fit_normalizer(source, NormalizationConfig())(image[np.newaxis])[0]
-    return multiscale_basic_features(normalized, sigma_min=0.5, sigma_max=16)
+    return multiscale_basic_features(normalized, sigma_min=0.5, sigma_max=16 if image.ndim == 2 else 8)
