@@ -77,7 +77,7 @@ def estimate(config: ModelConfig, spatial: Sequence[int], batch: int = 1, *, tra
         _flops(graph, node, sizes[move.index], sizes) * (1 + training * _backward(graph, node))
         for node, move in zip(run, moves, strict=True)
     )
-    peak = _training_peak(graph, moves, sizes) if training else _inference_peak(graph, moves, sizes)
+    peak = _training_peak(graph, moves, sizes) if training else inference_peak(graph, moves, sizes)
     peak = max(peak, _stem_peak(graph, padded, batch, sizes[graph.entry]))
     copies = TRAINING_COPIES if training else 1
     return Estimate(weights, flops, FLOAT * weights * copies + peak)
@@ -132,7 +132,7 @@ def _backward(graph: Graph, node: Node) -> int:
     return 1 + (graph.nodes[node.inputs[0]].op not in FIXED)
 
 
-def _inference_peak(graph: Graph, moves: Sequence[Move], sizes: Sequence[int]) -> int:
+def inference_peak(graph: Graph, moves: Sequence[Move], sizes: Sequence[int]) -> int:
     """Bytes alive at the worst moment; the caller keeps the input."""
     alive, peak = sizes[0], 0
     for move in moves:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from math import prod
 
@@ -10,8 +11,15 @@ import torch
 
 from napari_unet.config import ModelConfig
 from napari_unet.data.source import ImageSource
-from napari_unet.networks.estimate import Estimate, estimate
+from napari_unet.networks.estimate import FLOAT, Estimate, estimate, inference_peak
 from napari_unet.networks.geometry import Geometry
+from napari_unet.networks.graph import schedule
+from napari_unet.networks.inference import fused_graph
+from napari_unet.networks.plan import parameters
+from napari_unet.networks.plan import plan as layers
+from napari_unet.networks.window import operations as work_of
+from napari_unet.networks.window import windows
+from napari_unet.prediction.solver import Form
 from napari_unet.prediction.tiling import TilePlan, plan_tiles
 
 #: Memory that a prediction takes on the CPU unless told otherwise, bytes.
@@ -25,6 +33,14 @@ EDGES = {2: (2048, 1536, 1024, 768, 512, 384, 256, 128, 64, 32, 16), 3: (256, 19
 OPERATIONS = {"cpu": 4e11, "gpu": 2e13}
 #: No tile is made smaller than this only to be prompt: its halo would cost more than it.
 PROMPT_EDGE = {2: 512, 3: 64}
+#: Where the speed was measured a tile may take so many seconds; the edge of the tile that is timed, and how often.
+SECONDS = 2.0
+TIMED_EDGE = {2: 256, 3: 32}
+TIMED = 5
+#: Operations from which on it is measured: a minute of work or so.
+LARGE = 1e13
+#: Plans that fit of which the best is taken; in 2D the largest tile is the best.
+ENOUGH = {2: 1, 3: 6}
 #: Small tiles are put together up to this many pixels.
 BATCH_PIXELS = {"cpu": 768**2, "gpu": 2048**2}
 
@@ -46,24 +62,95 @@ def choose_plan(
     memory: int,
     box: Sequence[slice] | None,
     centre: Sequence[int] | None,
+    speed: float | None = None,
 ) -> TilePlan:
-    """Plan with the largest tiles that fit in `memory` and are done in about two seconds."""
-    operations = OPERATIONS["cpu"] * torch.get_num_threads() if device.type == "cpu" else OPERATIONS["gpu"]
-    for edge in EDGES[model.ndim]:
-        plan = plan_tiles(source.spatial, edge, geometry, box=box, centre=centre)
-        needs = _cost(model, plan.read_shape)
-        prompt = needs.flops <= operations or edge <= PROMPT_EDGE[model.ndim]
+    """The plan that is least work, with tiles that fit in `memory` and are done in about two seconds.
+
+    Parameters
+    ----------
+    source, box, centre
+        What is to be predicted.
+    model, geometry, device
+        The network, and where it runs.
+    memory : int
+        Bytes to work in.
+    speed : float, optional
+        Operations per second, if they were measured.
+    """
+    usual = OPERATIONS["cpu"] * torch.get_num_threads() if device.type == "cpu" else OPERATIONS["gpu"]
+    operations = usual if speed is None else SECONDS * speed
+    found: list[tuple[int, TilePlan]] = []
+    for sides in _sides(model.ndim):
+        plan = plan_tiles(source.spatial, sides, geometry, box=box, centre=centre)
+        needs = cost_of(model, plan, geometry)
+        prompt = needs.flops <= operations or max(sides) <= PROMPT_EDGE[model.ndim]
         if needs.bytes <= memory and prompt:
+            found.append((needs.flops * len(plan), plan))
+        if len(found) == ENOUGH[model.ndim]:
             break
-    return plan
+    return min(found, key=lambda each: each[0])[1] if found else plan
 
 
-def choose_batch(plan: TilePlan, model: ModelConfig, device: torch.device, memory: int) -> int:
+def _sides(ndim: int) -> Iterator[tuple[int, ...]]:
+    """Sizes of tiles, the largest first; those of volumes need not be cubes."""
+    if ndim == 2:
+        return ((edge, edge) for edge in EDGES[2])
+    flat = ((depth, edge, edge) for depth in EDGES[3] for edge in (512, *EDGES[3]) if depth / 4 <= edge <= depth * 8)
+    return iter(sorted(flat, key=lambda sides: -prod(sides)))
+
+
+def choose_batch(plan: TilePlan, model: ModelConfig, geometry: Geometry, device: torch.device, memory: int) -> int:
     """Number of tiles that go through the network together."""
     pixels = BATCH_PIXELS["cpu" if device.type == "cpu" else "gpu"]
     wished = pixels // max(1, prod(plan.read_shape))
-    needs = _cost(model, plan.read_shape).bytes
+    needs = cost_of(model, plan, geometry).bytes
     return int(max(1, min(wished, memory // max(1, needs))))
+
+
+def cost_of(model: ModelConfig, plan: TilePlan, geometry: Geometry) -> Estimate:
+    """Cost of one tile of a plan."""
+    if model.encoder or model.stem != "none" or not geometry.exact or not len(plan):
+        return _cost(model, plan.read_shape)
+    # The largest tile decides, and the first and the last are often small.
+    crops = [[(read, a, b) for a, b, read in spans] for spans in plan.spans]
+    keep = []
+    for axis, spans in enumerate(crops):
+        read, start, stop = max(spans[len(spans) // 2 :][:1] + spans[:1], key=lambda span: span[2] - span[1])
+        first = start - read - plan.margin[axis]
+        keep.append((first, first + stop - start))
+    return _windowed(model, plan.read_shape, tuple(keep))
+
+
+@lru_cache(maxsize=1024)
+def _windowed(model: ModelConfig, shape: tuple[int, ...], keep: tuple[tuple[int, int], ...]) -> Estimate:
+    """Cost of the part of a tile that is computed."""
+    graph, _ = fused_graph(layers(model))
+    parts = [slice(*part) for part in keep]
+    spans = [window.spans if window else () for window in windows(graph, shape, parts)]
+    values = [
+        node.channels * prod(b - a for a, b in span) if span else 0
+        for node, span in zip(graph.nodes, spans, strict=True)
+    ]
+    weights = sum(parameters(graph, node) for node in graph.nodes)
+    peak = inference_peak(graph, schedule(graph, graph.outputs), values)
+    return Estimate(weights, work_of(graph, shape, parts), FLOAT * weights + peak)
+
+
+def measure_speed(form: Form, model: ModelConfig, geometry: Geometry, device: torch.device) -> float:
+    """Operations per second of a network on a device, found in about a second."""
+    edge = TIMED_EDGE[model.ndim]
+    plan = plan_tiles((4 * edge,) * model.ndim, edge, geometry, box=[slice(edge, 2 * edge)] * model.ndim)
+    tile = next(iter(plan))
+    x = torch.rand(1, model.in_channels, *plan.read_shape, device=device)
+    times: list[float] = []
+    end = time.perf_counter() + 1.0
+    with torch.inference_mode():
+        form(x, tile.crop)
+        while not times or (time.perf_counter() < end and len(times) < TIMED):
+            begin = time.perf_counter()
+            form(x, tile.crop).flatten()[0].item()
+            times.append(time.perf_counter() - begin)
+    return cost_of(model, plan, geometry).flops / min(times)
 
 
 @lru_cache(maxsize=256)

@@ -21,7 +21,7 @@ from napari_unet.errors import ImageError
 from napari_unet.events import Event, Masked, TileDone, Warned, never
 from napari_unet.networks.device import choose_device, keep_memory, return_memory
 from napari_unet.networks.geometry import geometry
-from napari_unet.prediction.budget import choose_batch, choose_plan, free_memory
+from napari_unet.prediction.budget import LARGE, choose_batch, choose_plan, cost_of, free_memory, measure_speed
 from napari_unet.prediction.ensemble import ensemble, turns
 from napari_unet.prediction.instances import marks_of, objects_of
 from napari_unet.prediction.linking import Linker
@@ -123,6 +123,7 @@ class Predictor:
         self._solver = Solver(self.geometry, self.device)
         self._tile = tile
         self._memory_given = memory
+        self._speed: float | None = None
         if self.device.type == "cpu":
             keep_memory()
 
@@ -246,7 +247,11 @@ class Predictor:
     def _plan(self, source: ImageSource, box: Sequence[slice] | None, centre: Sequence[int] | None) -> TilePlan:
         if self._tile is not None:
             return plan_tiles(source.spatial, self._tile, self.geometry, box=box, centre=centre)
-        return choose_plan(source, self.model, self.geometry, self.device, self._memory(), box, centre)
+        options = (source, self.model, self.geometry, self.device, self._memory(), box, centre)
+        plan = choose_plan(*options)
+        if self._speed is None and len(plan) * cost_of(self.model, plan, self.geometry).flops > LARGE:
+            self._speed = measure_speed(form_of(self._network, self.geometry), self.model, self.geometry, self.device)
+        return plan if self._speed is None else choose_plan(*options, speed=self._speed)
 
     def _memory(self) -> int:
         return self._memory_given or free_memory(self.device)
@@ -255,7 +260,7 @@ class Predictor:
         """Each tile of each position as soon as it is computed."""
         if not self.geometry.exact and len(work.plan) > 1:
             yield Warned("this network looks at a whole image at once, so its tiles differ a little from the whole")
-        size = choose_batch(work.plan, self.model, self.device, self._memory()) if work.total > 1 else 1
+        size = choose_batch(work.plan, self.model, self.geometry, self.device, self._memory()) if work.total > 1 else 1
         done = bad = 0
         with closing(work.reader.ahead(work.places(), size)) as batches:
             for batch in takewhile(lambda _: not work.should_stop(), batches):
