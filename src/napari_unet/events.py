@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 StopReason = Literal["steps", "seconds", "stopped", "converged"]
+#: Why a place is worth a stroke: the model is unsure, nothing was painted near, or its class was hardly painted.
+Reason = Literal["unsure", "far", "rare"]
 
 
 def never() -> bool:
@@ -309,3 +311,28 @@ class TileDone(Event):
     data: npt.NDArray[np.generic] | None
     done: int
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place that is worth a stroke.
+
+    Attributes
+    ----------
+    point : tuple of int
+        Pixel of the label image.
+    value : int
+        The likeliest class, as strokes say it: 1 = background, 2, 3, ... = classes.
+    second : int
+        The next likely one.
+    score : float
+        How much it teaches, compared with other places.
+    reason : {"unsure", "far", "rare"}
+        What it scores by.
+    """
+
+    point: tuple[int, ...]
+    value: int
+    second: int
+    score: float
+    reason: Reason

@@ -50,6 +50,48 @@ def projects(tmp_path, monkeypatch):
     return folder
 
 
+class Hand:
+    """Mouse and keys, as the window system tells of them."""
+
+    @staticmethod
+    def canvas(viewer):
+        """The canvas of a window."""
+        return viewer.window._qt_viewer.canvas
+
+    @staticmethod
+    def press(canvas, key):
+        """A key on the canvas."""
+        from qtpy.QtTest import QTest
+
+        QTest.keyClick(canvas.native, key)
+
+    @staticmethod
+    def drag(canvas, start, stop):
+        """Draw a line with the left mouse button held down."""
+        from qtpy.QtCore import QEvent, QPointF, Qt
+        from qtpy.QtGui import QMouseEvent
+        from qtpy.QtWidgets import QApplication
+
+        left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+
+        def send(kind, place, button, held):
+            where = QPointF(canvas.native.mapToGlobal(place))
+            event = QMouseEvent(kind, QPointF(place), where, button, held, Qt.KeyboardModifier.NoModifier)
+            QApplication.sendEvent(canvas.native, event)
+            QApplication.processEvents()
+
+        send(QEvent.Type.MouseMove, start, none, none)
+        send(QEvent.Type.MouseButtonPress, start, left, left)
+        for part in np.linspace(0, 1, 9)[1:]:
+            send(QEvent.Type.MouseMove, start + (stop - start) * float(part), none, left)
+        send(QEvent.Type.MouseButtonRelease, stop, left, none)
+
+
+@pytest.fixture
+def hand():
+    return Hand()
+
+
 @pytest.fixture
 def session():
     return FakeSession()

@@ -67,59 +67,27 @@ def idle(dock):
     return dock.controller.state.phase is Phase.IDLE
 
 
-def drag(canvas, start, stop):
-    """Draw a line with the left mouse button held down, as the window system tells it."""
-    from qtpy.QtCore import QEvent, QPointF
-    from qtpy.QtGui import QMouseEvent
-    from qtpy.QtWidgets import QApplication
-
-    left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
-
-    def send(kind, place, button, held):
-        where = QPointF(canvas.native.mapToGlobal(place))
-        event = QMouseEvent(kind, QPointF(place), where, button, held, Qt.KeyboardModifier.NoModifier)
-        QApplication.sendEvent(canvas.native, event)
-        QApplication.processEvents()
-
-    send(QEvent.Type.MouseMove, start, none, none)
-    send(QEvent.Type.MouseButtonPress, start, left, left)
-    for part in np.linspace(0, 1, 9)[1:]:
-        send(QEvent.Type.MouseMove, start + (stop - start) * float(part), none, left)
-    send(QEvent.Type.MouseButtonRelease, stop, left, none)
-
-
-def canvas_of(viewer):
-    return viewer.window._qt_viewer.canvas
-
-
-def press(canvas, key):
-    """A key on the canvas."""
-    from qtpy.QtTest import QTest
-
-    QTest.keyClick(canvas.native, key)
-
-
-def test_one_click_and_two_strokes_to_a_prediction_and_none_to_a_corrected_one(make_napari_viewer, cells, qtbot):
+def test_one_click_and_two_strokes_to_a_prediction_and_none_to_a_corrected_one(make_napari_viewer, cells, qtbot, hand):
     """With the two clicks that open the dock from the menu these are three; strokes and keys are no clicks."""
     viewer = make_napari_viewer(show=True)
     viewer.add_image(cells.image)
     dock = open_dock(viewer, InlineSession("cpu"))
     qtbot.mouseClick(dock.annotate.new_strokes, Qt.MouseButton.LeftButton)
-    canvas = canvas_of(viewer)
+    canvas = hand.canvas(viewer)
     middle = QPoint(canvas.native.width() // 2, canvas.native.height() // 2)
-    drag(canvas, middle, middle + QPoint(30, 0))
+    hand.drag(canvas, middle, middle + QPoint(30, 0))
     strokes = dock.controller.link.strokes
     assert (strokes.data == 2).sum() > 12
-    press(canvas, Qt.Key.Key_1)
+    hand.press(canvas, Qt.Key.Key_1)
     assert strokes.selected_label == 1
-    drag(canvas, middle + QPoint(0, 60), middle + QPoint(40, 60))
+    hand.drag(canvas, middle + QPoint(0, 60), middle + QPoint(40, 60))
     qtbot.waitUntil(lambda: "Prediction" in viewer.layers and viewer.layers["Prediction"].data.any(), timeout=60_000)
     assert viewer.layers.selection.active is strokes
     assert strokes.mode == "paint"
     assert viewer.layers["Probability"].data.any()
     before, step = viewer.layers["Probability"].data.copy(), dock.controller.state.step
-    press(canvas, Qt.Key.Key_2)
-    drag(canvas, middle + QPoint(-60, -60), middle + QPoint(-20, -60))
+    hand.press(canvas, Qt.Key.Key_2)
+    hand.drag(canvas, middle + QPoint(-60, -60), middle + QPoint(-20, -60))
     qtbot.waitUntil(lambda: (viewer.layers["Probability"].data != before).any(), timeout=60_000)
     assert dock.controller.state.step > step
     dock.close_session()

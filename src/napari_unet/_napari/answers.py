@@ -21,9 +21,11 @@ from napari_unet.events import Event, Finished, Saved, Started, Step, Warned
 from napari_unet.session.messages import (
     Compared,
     Failed,
+    Looking,
     ModelChanged,
     PredictionDone,
     Ready,
+    Reviewed,
     SnapshotSaved,
     Tile,
     WorkerDied,
@@ -78,7 +80,7 @@ class Answers:
         self.dead = ""
 
     def take(self, event: Event, purpose: str) -> None:
-        """Do what `event` means; `purpose` is what it answers: "view", "image", "scores" or ""."""
+        """Do what `event` means; `purpose` is what it answers: "view", "image", "scores", "review" or ""."""
         match event:
             case Tile():
                 self._on_tile(event, purpose)
@@ -88,6 +90,8 @@ class Answers:
                 self._on_done(event, purpose)
             case Compared():
                 self._reviewing.take(event)
+            case Reviewed() | Looking():
+                self._reviewing.take_review(event)
             case Failed():
                 self._on_failed(event, purpose)
             case ModelChanged():
@@ -164,6 +168,8 @@ class Answers:
             self._segmenting.drop()
         elif purpose == "scores":
             self._reviewing.drop()
+        elif purpose == "review":
+            self._reviewing.failed()
         elif not self.opening and not self.saving:
             self._board.set(phase=Phase.IDLE)
             self._autopilot.ended()
@@ -174,6 +180,7 @@ class Answers:
     def _on_death(self, event: WorkerDied) -> None:
         self._segmenting.drop()
         self._reviewing.drop()
+        self._reviewing.failed()
         self._live.answered(self._clock())
         self.opening, self.saving = "", False
         self.dead = "" if event.restarted else event.message

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import Protocol
+from typing import Any, Protocol
 
 from napari_unet._napari.view import View
 from napari_unet.config import ModelConfig, PredictConfig
 from napari_unet.events import Event
 from napari_unet.session.arrays import ArrayRef
-from napari_unet.session.commands import Cancel, Command, Compare, Meaning, PredictImage, PredictView
-from napari_unet.session.messages import Compared, Failed, PredictionDone, Tile, WorkerDied
+from napari_unet.session.commands import Cancel, Command, Compare, Meaning, PredictImage, PredictView, Review
+from napari_unet.session.messages import Compared, Failed, Looking, PredictionDone, Reviewed, Tile, WorkerDied
+
+#: What tells which request it answers.
+_ANSWERS = Tile | PredictionDone | Compared | Failed | Looking | Reviewed
 
 
 class Session(Protocol):
@@ -28,6 +31,8 @@ class SessionClient:
     ----------
     view, image, scores : int or None
         Numbers of the requests under way: the field of view, a whole image, a comparison.
+    reviews : dict
+        The same for each kind of review.
     """
 
     def __init__(self, session: Session) -> None:
@@ -36,6 +41,7 @@ class SessionClient:
         self.view: int | None = None
         self.image: int | None = None
         self.scores: int | None = None
+        self.reviews: dict[type[Review], int] = {}
 
     def send(self, command: Command) -> None:
         """Ask the session to do something."""
@@ -56,6 +62,11 @@ class SessionClient:
         self.scores = next(self._numbers)
         self.send(Compare(self.scores, prediction, truth, meaning, model.classes, model.ndim))
 
+    def review(self, kind: type[Review], key: str, *parts: Any) -> None:
+        """Ask for a review of image `key`; it takes the place of the one of its kind asked for before."""
+        self.reviews[kind] = next(self._numbers)
+        self.send(kind(self.reviews[kind], key, *parts))
+
     def cancel_image(self) -> None:
         """Give up the whole image; nothing more is heard of it."""
         if self.image is not None:
@@ -63,7 +74,7 @@ class SessionClient:
             self.image = None
 
     def poll(self) -> list[tuple[Event, str]]:
-        """What happened since, each with what it answers: "view", "image", "scores", or "" for no request."""
+        """What happened since, each with what it answers: "view", "image", "scores", "review", or "" for none."""
         return [(event, purpose) for event in self._session.poll() if (purpose := self._purpose(event)) is not None]
 
     def close(self) -> None:
@@ -74,8 +85,16 @@ class SessionClient:
         """What `event` answers; None when nobody waits for it. Closes requests that are answered."""
         if isinstance(event, WorkerDied):
             self.view = self.image = self.scores = None
-        if not isinstance(event, Tile | PredictionDone | Compared | Failed) or event.request is None:
+            self.reviews.clear()
+        if (
+            not isinstance(event, Tile | PredictionDone | Compared | Failed | Looking | Reviewed)
+            or event.request is None
+        ):
             return ""
+        if event.request in self.reviews.values():
+            if not isinstance(event, Looking):
+                self.reviews = {kind: number for kind, number in self.reviews.items() if number != event.request}
+            return "review"
         purpose = {self.view: "view", self.image: "image", self.scores: "scores"}.get(event.request)
         if purpose is not None and not isinstance(event, Tile):
             setattr(self, purpose, None)

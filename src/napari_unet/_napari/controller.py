@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from math import prod
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec
@@ -80,7 +80,7 @@ class Controller:
     tools : Tools
         What is in the user's hand.
     reviewing : Reviewing
-        Scores against a truth layer.
+        Scores, advice on where to paint next, objects to correct, strokes to check.
     safe : Safekeeping
         The project that keeps everything, and offers to go on with earlier ones.
     model, training, predicting : configs
@@ -102,9 +102,9 @@ class Controller:
         self._strokes = Strokes(self.link, self._client.send)
         self._looking = Looking(self.link, self._client, self._strokes, self._used, self._live)
         self._segmenting = Segmenting(self.link, self._client, clock)
-        self.reviewing = Reviewing(self.link, self._client)
-        self.tools = Tools(self.link, self.new_regions)
         self.board = Board(self._facts)
+        self.reviewing = Reviewing(self.link, self._client, self._strokes, self._used, self.board)
+        self.tools = Tools(self.link, self.new_regions)
         self.answers = Answers(
             self.board,
             self.link,
@@ -311,6 +311,13 @@ class Controller:
         self.board.say("Comparing the prediction with the truth.")
 
     @_in_words
+    def attempt(self, wish: Callable[[], object]) -> None:
+        """Do what is wished of `reviewing`, or say in one sentence why not."""
+        self._need_image()
+        self._need_session()
+        wish()
+
+    @_in_words
     def copy(self, what: Literal["training", "prediction"], kind: Kind, folder: str | Path) -> None:
         """Say a training or a prediction as a command or as Python; `copied` tells the text.
 
@@ -377,7 +384,7 @@ class Controller:
         self._segmenting.close()
         self._client.close()
         self.safe.close(self.state.step)
-        self.reviewing.drop()
+        self.reviewing.close()
         self._strokes.close()
 
     @_in_words
@@ -448,6 +455,7 @@ class Controller:
         link.pixels_changed.connect(self._on_pixels)
         self.answers.loaded.connect(self.set_model)
         self.answers.snapshot_saved.connect(self.safe.project.learnt)
+        self.reviewing.advice.bind(partial(self.attempt, self.reviewing.advice.next))
         self.safe.told.connect(self.board.say)
         self.safe.failed.connect(self.board.complain)
 

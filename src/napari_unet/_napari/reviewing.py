@@ -1,4 +1,4 @@
-"""How good the prediction is, by a layer that holds the truth."""
+"""How good the prediction is, and where it is to be corrected."""
 
 from __future__ import annotations
 
@@ -6,29 +6,44 @@ from typing import Any
 
 from psygnal import Signal
 
+from napari_unet._napari.advice import Advice
 from napari_unet._napari.axes import label_shape, pixels
+from napari_unet._napari.board import Board
 from napari_unet._napari.client import SessionClient
+from napari_unet._napari.model_in_use import ModelInUse
+from napari_unet._napari.strokes import Strokes
 from napari_unet._napari.viewer_link import ViewerLink
 from napari_unet.config import ModelConfig
 from napari_unet.errors import AnnotationError
 from napari_unet.session.arrays import SharedArray, share
 from napari_unet.session.commands import Meaning
-from napari_unet.session.messages import Compared
+from napari_unet.session.messages import Advised, Compared, Looking, Reviewed
 
 
 class Reviewing:
-    """At most one comparison at a time.
+    """At most one question of each kind at a time.
 
     Parameters
     ----------
     link : ViewerLink
     client : SessionClient
+    strokes : Strokes
+    model : ModelInUse
+    board : Board
+
+    Attributes
+    ----------
+    advice : Advice
+        Leads to where a stroke teaches most.
     """
 
     scored = Signal(dict)  #: scores came, as `napari_unet.score` names them
 
-    def __init__(self, link: ViewerLink, client: SessionClient) -> None:
+    def __init__(
+        self, link: ViewerLink, client: SessionClient, strokes: Strokes, model: ModelInUse, board: Board
+    ) -> None:
         self._link, self._client = link, client
+        self.advice = Advice(link, client, strokes, model, board)
         self._shared: list[Any] = []
 
     def compare(self, truth: Any, meaning: Meaning, model: ModelConfig) -> None:
@@ -54,6 +69,19 @@ class Reviewing:
         """The scores have come."""
         self.drop()
         self.scored.emit(answer.scores)
+
+    def take_review(self, answer: Reviewed | Looking) -> None:
+        """A part of an answer has come, or all of it."""
+        if isinstance(answer, Advised):
+            self.advice.take(answer)
+
+    def failed(self) -> None:
+        """What was asked is not answered."""
+
+    def close(self) -> None:
+        """Let go of the viewer and of all memory."""
+        self.drop()
+        self.advice.close()
 
     def drop(self) -> None:
         """Give the shared memory back; nothing more will come."""

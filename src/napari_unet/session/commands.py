@@ -170,5 +170,26 @@ class Compare(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class Review(Command):
+    """Base of what is asked about image `key` and the model as it is; a newer one of the same kind replaces it."""
+
+    request: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advise(Review):
+    """Where would a stroke teach most? Answered by `Advised`.
+
+    A large image is looked at in a bounded sample, another one for each `request`, and at `near`, a pixel of its label
+    image. Pixels of `seen` count as painted. `painted` pixels of each class say how rare it is.
+    """
+
+    near: tuple[int, ...]
+    painted: tuple[int, ...]
+    seen: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown(Command):
     """End the session after the commands sent before."""

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_unet.prediction.instances import connected
-from napari_unet.session.commands import Meaning
+from napari_unet.session.arrays import close_array, open_array
+from napari_unet.session.commands import Compare, Meaning
 from napari_unet.training.metrics import score
 
 
@@ -61,3 +62,14 @@ def compare_with(
         predictions, truths, prediction_background=1, truth_background=void + 1, classes=list(classes) or None
     )
     return scores | part
+
+
+def compare(command: Compare) -> dict[str, Any]:
+    """The scores that `command` asks for."""
+    (prediction, mine), (truth, theirs) = open_array(command.prediction), open_array(command.truth)
+    try:
+        return compare_with(prediction, truth, command.meaning, classes=command.classes, ndim=command.ndim)
+    finally:
+        del prediction, truth
+        close_array(mine)
+        close_array(theirs)

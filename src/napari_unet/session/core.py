@@ -25,9 +25,10 @@ from napari_unet.prediction.predictor import Predictor
 from napari_unet.prediction.rescaling import predictor_for
 from napari_unet.session import commands as do
 from napari_unet.session.arrays import close_array, open_array
-from napari_unet.session.comparing import compare_with
+from napari_unet.session.comparing import compare
 from napari_unet.session.messages import Compared, Failed, ModelChanged, PredictionDone, Ready, SnapshotSaved, Tile
 from napari_unet.session.model import Model, adapted_state, history_entry
+from napari_unet.session.reviewing import Subject, review
 from napari_unet.session.soft import soften
 from napari_unet.training.loop import Trainer
 
@@ -99,7 +100,7 @@ class SessionCore:
         self._training: Iterator[Event] | None = None
         self._stopping = False
         self._view: tuple[do.PredictView, Iterator[Event] | None] | None = None
-        self._jobs: deque[tuple[do.PredictImage, Generator[Event]]] = deque()
+        self._jobs: deque[tuple[do.PredictImage | do.Review, Generator[Event]]] = deque()
         self._turn = 0
 
     # ------------------------------------------------------------------ life
@@ -255,14 +256,13 @@ class SessionCore:
 
     @_do.register
     def _(self, command: do.Compare) -> list[Event]:
-        (prediction, mine), (truth, theirs) = open_array(command.prediction), open_array(command.truth)
-        try:
-            scores = compare_with(prediction, truth, command.meaning, classes=command.classes, ndim=command.ndim)
-        finally:
-            del prediction, truth
-            close_array(mine)
-            close_array(theirs)
-        return [Compared(command.request, scores)]
+        return [Compared(command.request, compare(command))]
+
+    @_do.register
+    def _(self, command: do.Review) -> list[Event]:
+        self._drop_jobs(lambda job: type(job) is type(command))
+        self._jobs.appendleft((command, self._review(command)))
+        return []
 
     # ------------------------------------------------------------------ work
 
@@ -304,7 +304,7 @@ class SessionCore:
         self._view = None if event is None else (command, tiles)
         return [event or PredictionDone(command.request, cancelled=False, step=self._step)]
 
-    def _work_job(self, command: do.PredictImage, tiles: Iterator[Event]) -> list[Event]:
+    def _work_job(self, command: do.PredictImage | do.Review, tiles: Iterator[Event]) -> list[Event]:
         try:
             event = next(tiles, None)
         except NapariUnetError as error:
@@ -359,6 +359,12 @@ class SessionCore:
                 yield self._tile(command.request, event, None)
             else:
                 yield event
+
+    def _review(self, command: do.Review) -> Generator[Event]:
+        trainer, image, strokes = self._need_trained(), self._image(command.key), self._strokes.get(command.key)
+        known = (strokes.array, strokes.complete) if strokes is not None else ()
+        predictor, source = self._predictor(trainer, PredictConfig()), image.source(trainer.model)
+        yield from review(command, Subject(predictor, source, image.normalizer(trainer.model), *known))
 
     def _tile(self, request: int, event: TileDone, data: Any) -> Tile:
         return Tile(request, event.index, data, event.done, event.total, self._step)
@@ -430,7 +436,7 @@ class SessionCore:
             if known is not None:
                 known.close()
 
-    def _drop_jobs(self, unwanted: Callable[[do.PredictImage], bool]) -> int:
+    def _drop_jobs(self, unwanted: Callable[[do.PredictImage | do.Review], bool]) -> int:
         """Give up the whole images that are `unwanted`; their number."""
         dropped = [job for job in self._jobs if unwanted(job[0])]
         self._jobs = deque(job for job in self._jobs if not unwanted(job[0]))

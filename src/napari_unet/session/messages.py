@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.config import ModelConfig
-from napari_unet.events import Event
+from napari_unet.events import Event, Place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,6 +82,29 @@ class Compared(Event):
 
     request: int
     scores: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed(Event):
+    """Base of the answers to `Review`."""
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class Looking(Event):
+    """How far the answer to the review `request` is."""
+
+    request: int
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Advised(Reviewed):
+    """Where a stroke teaches most, the best place first; none where the model is sure of all it looked at."""
+
+    places: tuple[Place, ...]
 
 
 @dataclass(frozen=True, slots=True)

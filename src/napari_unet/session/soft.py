@@ -26,6 +26,15 @@ def code(value: int, level: int, classes: int) -> int:
     return 1 + (value - 2) * levels(classes) + level
 
 
+def per_class(probabilities: npt.NDArray[np.float32], classes: int) -> npt.NDArray[np.float32]:
+    """One plane for each class, background first: of one plane two, and the boundary with its foreground."""
+    if len(probabilities) == 1:
+        return np.concatenate([1 - probabilities, probabilities])
+    if len(probabilities) > max(classes, 2):
+        return np.stack([probabilities[0], 1 - probabilities[0]])
+    return probabilities
+
+
 def soften(probabilities: npt.NDArray[np.float32], classes: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Labels and codes of a tile.
 
@@ -44,10 +53,7 @@ def soften(probabilities: npt.NDArray[np.float32], classes: int) -> tuple[npt.ND
     codes : ndarray of uint8
         The likeliest class of the foreground, and how probable the foreground is.
     """
-    if len(probabilities) == 1:
-        probabilities = np.concatenate([1 - probabilities, probabilities])
-    if len(probabilities) > max(classes, 2):
-        probabilities = np.stack([probabilities[0], 1 - probabilities[0]])
+    probabilities = per_class(probabilities, classes)
     found = probabilities.argmax(0).astype(np.uint8) + np.uint8(1)
     best = probabilities[1:].argmax(0).astype(np.uint8)
     steps = levels(classes)

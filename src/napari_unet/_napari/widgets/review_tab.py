@@ -1,4 +1,4 @@
-"""*Review*: how good the prediction is."""
+"""*Review*: where the prediction is to be corrected, and how good it is."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from qtpy.QtWidgets import (
     QTableWidgetItem,
 )
 
+from napari_unet._napari.advice import NEXT_KEY
 from napari_unet._napari.controller import Controller
 from napari_unet._napari.widgets.layer_combo import LayerCombo
-from napari_unet._napari.widgets.tab import Tab, button, call, column, heading, labelled
+from napari_unet._napari.widgets.tab import Tab, button, call, column, heading, labelled, line
 from napari_unet.session.commands import Meaning
 
 _MEANINGS: Mapping[str, Meaning] = {
@@ -48,13 +49,17 @@ _SCORES = (
 
 
 class ReviewTab(Tab):
-    """Compare the prediction with the truth."""
+    """Go where a stroke teaches most; compare the prediction with the truth."""
 
     title = "&Review"
-    purpose = "See how good the prediction is."
+    purpose = "Find what is to be corrected, and see how good the prediction is."
 
     def __init__(self, controller: Controller) -> None:
         super().__init__(controller)
+        self.next = button(
+            f"Next place to paint ({NEXT_KEY})",
+            "Go to where a stroke teaches most, brush in hand: where the model is unsure, far from all strokes.",
+        )
         self.truth = LayerCombo("choose a labels layer", self)
         self.truth.setToolTip("A labels layer of this image that is known to be right.")
         self.meaning = QComboBox()
@@ -73,6 +78,9 @@ class ReviewTab(Tab):
 
     def _arrange(self) -> None:
         layout = column(self)
+        layout.addWidget(heading("Correct", "Paint where it teaches the model most."))
+        layout.addWidget(self.next)
+        layout.addWidget(line())
         layout.addWidget(heading("Scores", "Numbers that say how good the prediction is."))
         layout.addLayout(labelled(("Tr&uth", self.truth), ("Its &values", self.meaning)))
         layout.addWidget(self.compare)
@@ -82,6 +90,7 @@ class ReviewTab(Tab):
 
     def _connect(self) -> None:
         controller = self.controller
+        self.next.clicked.connect(partial(call, partial(controller.attempt, controller.reviewing.advice.next)))
         self.compare.clicked.connect(partial(call, self._on_compare))
         controller.reviewing.scored.connect(self._show_scores)
         for signal in (controller.link.layers_changed, controller.link.roles_changed):
