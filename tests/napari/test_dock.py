@@ -51,7 +51,7 @@ def test_two_clicks_and_two_strokes_start_the_training(dock, session):
     train(dock, session)
     assert session.sent(do.Train)
     assert dock.train.toggle.text() == "Stop"
-    assert len(dock.train.curve.points) == 2
+    assert len(dock.controller.teaching.course.losses) == 2
     assert "Learning" in dock.status.text()
 
 

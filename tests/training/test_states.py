@@ -65,3 +65,25 @@ def test_an_unknown_state_is_an_error_that_names_the_known_ones(make_trainer):
     list(trainer.run())
     with pytest.raises(ConfigError, match=r"none of step 7 \(kept: none yet\)"):
         trainer.go_back(7)
+
+
+def test_going_back_is_undone_also_when_it_interrupts_a_training(make_trainer):
+    trainer = make_trainer(steps=300)
+    stopping = False
+    run = trainer.run(should_stop=lambda: stopping)
+    while trainer.step < 72:
+        next(run)
+    latest, stopping = trainer.prediction_state(), True
+    trainer.go_back(50)
+    assert [type(event).__name__ for event in run] == ["Finished"]
+    assert [state.step for state in trainer.states] == [50, 72]
+    trainer.go_back(72)
+    assert equal(trainer.prediction_state(), latest)
+
+
+def test_a_spared_state_makes_no_room():
+    states = States(most=3)
+    for step in (10, 20, 30):
+        states.keep({}, KeptState(step, 0.5))
+    states.keep({}, KeptState(40, 0.5), spare=20)
+    assert 20 in [state.step for state in states.list()]

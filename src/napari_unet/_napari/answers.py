@@ -17,7 +17,7 @@ from napari_unet._napari.segmenting import Segmenting
 from napari_unet._napari.viewer_link import ViewerLink
 from napari_unet.config import ModelConfig
 from napari_unet.errors import NapariUnetError
-from napari_unet.events import Event, Finished, Saved, Started, Step, Warned
+from napari_unet.events import Event, Finished, Saved, Started, Step, Warned, WentBack
 from napari_unet.session.messages import (
     Compared,
     Failed,
@@ -57,7 +57,6 @@ class Answers:
         Why the session cannot run; "" when it can.
     """
 
-    stepped = Signal(Step)
     loaded = Signal(ModelConfig)  #: a file brought other settings
     snapshot_saved = Signal(int)  #: the model as it is after so many steps is safe
 
@@ -112,6 +111,9 @@ class Answers:
                 self._board.set(phase=Phase.IDLE, step=event.step)
                 self._live.learnt(event.step)
                 self._autopilot.ended()
+            case WentBack():
+                self._live.learnt(event.step)
+                self._live.moved(self._clock())
             case Saved():
                 self.saving = False
                 self._board.set(saved=self._board.state.step)
@@ -125,7 +127,6 @@ class Answers:
         phase = self._board.state.phase
         self._board.set(step=event.step, phase=Phase.TRAINING if phase is Phase.IDLE else phase)
         self._live.learnt(event.step)
-        self.stepped.emit(event)
 
     def _on_tile(self, tile: Tile, purpose: str) -> None:
         if purpose == "image":

@@ -29,6 +29,8 @@ class State:
         Steps it had when it was last written to a file, or read from one; 0 when it never was.
     live : bool
         Whether strokes start training by themselves.
+    paused : bool
+        Whether the user holds training until going on.
     painted : tuple of int
         Painted pixels per class.
     made : tuple of int
@@ -49,6 +51,7 @@ class State:
     step: int = 0
     saved: int = 0
     live: bool = True
+    paused: bool = False
     painted: tuple[int, ...] = (0, 0)
     made: tuple[int, ...] = ()
     progress: Progress | None = None
@@ -126,6 +129,7 @@ class Board:
                 phase=now.phase,
                 step=now.step,
                 live=now.live,
+                paused=now.paused,
                 saved=now.saved == now.step > 0,
             )
         )

@@ -26,6 +26,7 @@ from napari_unet._napari.reviewing import Reviewing
 from napari_unet._napari.safekeeping import Safekeeping
 from napari_unet._napari.segmenting import Segmenting
 from napari_unet._napari.strokes import Strokes
+from napari_unet._napari.teaching import Teaching
 from napari_unet._napari.tools import Tools
 from napari_unet._napari.viewer_link import ViewerLink
 from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
@@ -37,7 +38,6 @@ from napari_unet.session.commands import (
     NameClasses,
     NewModel,
     SaveModel,
-    StopTraining,
     Train,
 )
 from napari_unet.session.projects import Settings
@@ -81,6 +81,8 @@ class Controller:
         What is in the user's hand.
     reviewing : Reviewing
         Scores, advice on where to paint next, objects to correct, strokes to check.
+    teaching : Teaching
+        Pauses, the way back to earlier states, and how training goes.
     safe : Safekeeping
         The project that keeps everything, and offers to go on with earlier ones.
     model, training, predicting : configs
@@ -105,6 +107,7 @@ class Controller:
         self.board = Board(self._facts)
         self.reviewing = Reviewing(self.link, self._client, self._strokes, self._used, self.board)
         self.tools = Tools(self.link, self.new_regions)
+        self.teaching = Teaching(self._client, self.board, self._autopilot)
         self.answers = Answers(
             self.board,
             self.link,
@@ -221,8 +224,8 @@ class Controller:
     # ------------------------------------------------------------------ wishes: the model
 
     @_in_words
-    def train(self) -> None:
-        """Start to learn from the strokes, or go on."""
+    def train(self, *, resume: bool = False) -> None:
+        """Start to learn from the strokes, or go on; with `resume` within the budget of the training before."""
         self._need_image()
         self._need_session()
         self._strokes.check(self.model)
@@ -233,14 +236,13 @@ class Controller:
         self._strokes.teach()
         self._segmenting.give_way()
         self.link.display.make(wanted)
-        self._client.send(Train(self.training))
-        self.board.set(phase=Phase.WAITING)
+        self._client.send(Train(self.training, resume))
+        self.board.set(phase=Phase.WAITING, paused=False)
         self.board.say()
 
     def stop(self) -> None:
         """Stop after the current step; the model stays, and nothing starts by itself before the next stroke."""
-        self._autopilot.stopped()
-        self._stop()
+        self.teaching.stop()
 
     def set_live(self, on: bool) -> None:
         """Let strokes start training by themselves, or not; what began by itself ends with it."""
@@ -252,17 +254,11 @@ class Controller:
             self.stop()
         self.board.say()
 
-    def _stop(self) -> None:
-        if self.state.phase in (Phase.WAITING, Phase.TRAINING):
-            self._client.send(StopTraining())
-            self.board.set(phase=Phase.STOPPING)
-        self.board.say()
-
     def toggle(self) -> None:
         """Train or stop; a click that comes just after training began by itself was meant to start it."""
         if self._autopilot.has_just_started(self._clock()):
             return
-        (self.train if self.state.phase is Phase.IDLE else self.stop)()
+        (self.train if self.state.phase is Phase.IDLE and not self.state.paused else self.stop)()
 
     def start_again(self) -> None:
         """Forget what was learnt; the next training starts from random weights."""
@@ -366,6 +362,7 @@ class Controller:
         events = self._client.poll()
         for event, purpose in events:
             self.answers.take(event, purpose)
+            self.teaching.take(event)
         if self._strokes.send():
             self._on_stroke()
             self.board.forgive()
@@ -397,7 +394,7 @@ class Controller:
         if self._autopilot.is_tired(now) and state.phase is Phase.TRAINING:
             self.stop()
             self.board.say("Learning rests: there was no new stroke for some minutes.")
-        if state.phase is not Phase.IDLE or self.answers.dead:
+        if state.phase is not Phase.IDLE or state.paused or self.answers.dead:
             return
         if self._autopilot.takes_off(now, state.painted):
             self.train()

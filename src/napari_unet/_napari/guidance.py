@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, NamedTuple
 
-Button = Literal["none", "new_strokes", "train", "segment", "save"]
+Button = Literal["none", "new_strokes", "train", "pause", "segment", "save"]
 
 
 class Phase(Enum):
@@ -26,8 +26,8 @@ class Situation:
     ----------
     image, strokes, ready, segmenting, segmented : bool
         Whether they are there, going on, or done with the model as it is.
-    live, saved : bool
-        Whether strokes start training by themselves; whether the model as it is lies in a file.
+    live, paused, saved : bool
+        Whether strokes start training by themselves; whether it is held; whether the model as it is lies in a file.
     classes : tuple of str
         Names, background first.
     painted : tuple of int
@@ -43,6 +43,7 @@ class Situation:
     segmenting: bool = False
     segmented: bool = False
     live: bool = True
+    paused: bool = False
     saved: bool = False
     classes: tuple[str, ...] = ("background", "cell")
     painted: tuple[int, ...] = (0, 0)
@@ -71,6 +72,8 @@ def next_step(now: Situation) -> Advice:
         return Advice("Segmenting the whole image. You can go on painting, or press Cancel: finished tiles stay.")
     if now.phase is not Phase.IDLE:
         return Advice(_while_training(now))
+    if now.paused:
+        return Advice("Paused. What you paint is learnt when you press Go on; Stop ends the pause.", "pause")
     if now.strokes and not all(now.painted):
         return Advice(_what_to_paint(now))
     if now.step:

@@ -18,7 +18,7 @@ from napari_unet.data.channels import source_for
 from napari_unet.data.normalize import Normalizer, fit_normalizer
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import ModelFileError, NapariUnetError, SessionError
-from napari_unet.events import Event, Finished, Saved, Step, TileDone, Warned
+from napari_unet.events import Event, Finished, Saved, StatesChanged, Step, TileDone, Warned
 from napari_unet.networks.device import choose_device, return_memory
 from napari_unet.prediction.outputs import as_wanted
 from napari_unet.prediction.predictor import Predictor
@@ -206,7 +206,7 @@ class SessionCore:
         old = self._need_trainer()
         state = adapted_state(old.prediction_state(), old.model, command.config)
         self._use(Trainer(command.config, TrainConfig(device=self._device), state=state, step=old.step))
-        return [ModelChanged(command.config, old.step), *self._write_snapshot(force=True)]
+        return [ModelChanged(command.config, old.step), StatesChanged(()), *self._write_snapshot(force=True)]
 
     @_do.register
     def _(self, command: do.GoBack) -> list[Event]:

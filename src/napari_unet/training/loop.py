@@ -217,6 +217,8 @@ class Trainer:
     def go_back(self, step: int) -> list[Event]:
         """Make the network what it was at `step`; training goes on from there with a fresh optimiser.
 
+        What it is now is kept among the states, so that going back can be undone until training has gone on.
+
         Returns
         -------
         list of Event
@@ -232,8 +234,8 @@ class Trainer:
             known = ", ".join(str(state.step) for state in self.states) or "none yet"
             raise ConfigError(f"choose a state that was kept: there is none of step {step} (kept: {known})")
         before = self.step
+        self._monitor.go_back(step, before, self.prediction_state)
         self._learner.load(weights, step)
-        self._monitor.watch.restart(step)
         return [WentBack(step, before), StatesChanged(self.states)]
 
     # ------------------------------------------------------------------ checkpoints
@@ -424,7 +426,7 @@ class Trainer:
     def _end(self, reason: StopReason) -> Iterator[Event]:
         """Tell how good it is now; training that stopped improving ends with its best state."""
         yield from self._monitor.take_news()
-        if self.states and self.states[-1].step != self.step:
+        if self.states and self.step not in [state.step for state in self.states]:
             yield from self._check()
         best = self._monitor.states.best
         if reason == "converged" and best is not None and best != self.step:

@@ -142,6 +142,14 @@ class Monitor:
         self.states.keep(weights(), KeptState(step, loss, score))
         yield StatesChanged(self.states.list())
 
+    def go_back(self, step: int, now: int, weights: Callable[[], dict[str, Tensor]]) -> None:
+        """The network becomes what it was at `step`; what it is `now` is kept, so that it can be had again."""
+        if now not in [state.step for state in self.states.list()]:
+            loss = float(np.mean(self._losses)) if self._losses else math.nan
+            self.states.keep(weights(), KeptState(now, loss), spare=step)
+        self._losses, self._checked = [], step
+        self.watch.restart(step)
+
     def _compare_like_with_like(self, step: int) -> None:
         """Scores on other held-out strokes than today's are forgotten: the best of them need not be the best."""
         asked = digest(self._held_out())

@@ -61,12 +61,20 @@ class States:
         best = self.best
         return next((e.about.score for e in self._entries if e.about.step == best), None)
 
-    def keep(self, weights: Mapping[str, Tensor], about: KeptState) -> None:
-        """Add a state; those of its age and above, left behind by going back, are forgotten."""
+    def keep(self, weights: Mapping[str, Tensor], about: KeptState, spare: int | None = None) -> None:
+        """Add a state; those of its age and above, left behind by going back, are forgotten.
+
+        Parameters
+        ----------
+        weights : mapping of str to Tensor
+        about : KeptState
+        spare : int, optional
+            Step of a state that makes no room for it.
+        """
         self._entries = [e for e in self._entries if e.about.step < about.step]
         self._entries.append(_Entry(about, dict(weights)))
         while len(self._entries) > self._room():
-            del self._entries[self._least_missed()]
+            del self._entries[self._least_missed(spare)]
 
     def weights(self, step: int) -> dict[str, Tensor] | None:
         """Weights of a state; None when it is not kept."""
@@ -80,9 +88,9 @@ class States:
         size = sum(t.numel() * t.element_size() for t in self._entries[-1].weights.values())
         return max(2, min(self._most, self._memory // max(size, 1)))
 
-    def _least_missed(self) -> int:
-        """The state, neither best nor newest, whose neighbours in time are nearest, in parts of their age."""
+    def _least_missed(self, spare: int | None) -> int:
+        """The state, neither best, newest nor spared, whose neighbours in time are nearest, in parts of their age."""
         steps = [e.about.step for e in self._entries]
-        inner = [i for i in range(len(steps) - 1) if steps[i] != self.best]
+        inner = [i for i in range(len(steps) - 1) if steps[i] not in (self.best, spare)] or [0]
         now = steps[-1]
         return min(inner, key=lambda i: (steps[i + 1] - (steps[i - 1] if i else 0)) / (1 + now - steps[i]))

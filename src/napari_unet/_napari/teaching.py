@@ -1,0 +1,69 @@
+"""Training as the user steers it: stop, pause, go back to an earlier state; and what is known of how it goes."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from napari_unet._napari.autopilot import Autopilot
+from napari_unet._napari.board import Board
+from napari_unet._napari.course import Course
+from napari_unet._napari.guidance import Phase
+from napari_unet.events import Event, WentBack
+from napari_unet.session.commands import Command, GoBack, StopTraining
+
+
+class Client(Protocol):
+    """What takes commands."""
+
+    def send(self, command: Command) -> None: ...
+
+
+class Teaching:
+    """Ends trainings and takes the network back; `Controller.train` starts them.
+
+    Parameters
+    ----------
+    client : Client
+    board : Board
+    autopilot : Autopilot
+
+    Attributes
+    ----------
+    course : Course
+        What the curve and the time line show.
+    """
+
+    def __init__(self, client: Client, board: Board, autopilot: Autopilot) -> None:
+        self._client, self._board, self._autopilot = client, board, autopilot
+        self.course = Course()
+
+    def stop(self) -> None:
+        """Stop after the current step; the model stays, and nothing starts by itself before the next stroke."""
+        self._end(paused=False)
+        self._board.say()
+
+    def pause(self) -> None:
+        """Stop after the current step until the user goes on, whatever is painted meanwhile."""
+        if self._board.state.phase in (Phase.WAITING, Phase.TRAINING):
+            self._end(paused=True)
+        self._board.say()
+
+    def go_back(self, step: int) -> None:
+        """Make the network what it was at `step`, and stop: the next step would lead away from there again."""
+        self._end(paused=False)
+        self._client.send(GoBack(step))
+        self._board.say()
+
+    def take(self, event: Event) -> None:
+        """Take note of what the session told."""
+        self.course.take(event)
+        if isinstance(event, WentBack):
+            self._board.set(step=event.step)
+            self._board.say(f"The network is as it was at step {event.step:,}; Undo brings step {event.before:,} back.")
+
+    def _end(self, *, paused: bool) -> None:
+        self._autopilot.stopped()
+        if self._board.state.phase in (Phase.WAITING, Phase.TRAINING):
+            self._client.send(StopTraining())
+            self._board.set(phase=Phase.STOPPING)
+        self._board.set(paused=paused)
