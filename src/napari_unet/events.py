@@ -336,3 +336,28 @@ class Place:
     second: int
     score: float
     reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRows:
+    """Objects 1..N as columns.
+
+    Attributes
+    ----------
+    values : ndarray of int, shape (N,)
+        Class, as strokes say it: 2, 3, ...
+    sizes : ndarray of int, shape (N,)
+        Pixels.
+    intensities : ndarray, shape (N,)
+        Mean over pixels and channels.
+    confidences : ndarray, shape (N,)
+        Mean probability of the object's class, 0 to 1.
+    boxes : ndarray of int, shape (N, axes, 2)
+        Start and stop along each axis of the label image.
+    """
+
+    values: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+    intensities: npt.NDArray[np.float64]
+    confidences: npt.NDArray[np.float64]
+    boxes: npt.NDArray[np.int64]

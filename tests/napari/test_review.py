@@ -1,16 +1,21 @@
 """*Review* with a viewer: jumping to where strokes teach most, correcting objects, checking strokes."""
 
+import time
+from multiprocessing import shared_memory
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 
 from napari_unet._napari.widgets.dock import UNetWidget
+from napari_unet._napari.widgets.object_table import ObjectTable
 from napari_unet.config import ModelConfig, TrainConfig
 from napari_unet.data.synthetic import touching_cells
-from napari_unet.events import Place, Started, Step
+from napari_unet.events import ObjectRows, Place, Started, Step
 from napari_unet.session import commands as do
+from napari_unet.session.arrays import close_array, open_array
 from napari_unet.session.inline import InlineSession
-from napari_unet.session.messages import Advised, Failed, Ready
+from napari_unet.session.messages import Advised, Failed, ObjectsMeasured, Ready
 
 SMALL = ModelConfig(width=4, depth=2)
 QUICK = TrainConfig(patch_size=48, batch_size=2, steps=40)
@@ -148,3 +153,153 @@ def test_key_n_on_the_canvas_jumps_and_the_next_stroke_is_painted_there(dock, qt
     assert strokes.data[tuple(np.round(centre).astype(int))] == strokes.selected_label
     hand.press(canvas, Qt.Key.Key_N)
     qtbot.waitUntil(lambda: np.linalg.norm(np.array(centre_of(viewer)) - centre) > 10, timeout=30_000)
+
+
+# ---------------------------------------------------------------------- objects
+
+
+FOUND = {1: (slice(2, 10), slice(2, 10)), 2: (slice(2, 10), slice(14, 22)), 3: (slice(20, 36), slice(30, 50))}
+
+
+@pytest.fixture
+def listed(trained, session):
+    """Three objects, the second one doubted most, the third one of two that touch."""
+    prediction = np.ones((40, 60), np.uint8)
+    numbers = np.zeros((40, 60), np.uint32)
+    for number, box in FOUND.items():
+        prediction[box], numbers[box] = 2, number
+    trained.link.display.write((slice(0, 40), slice(0, 60)), prediction)
+    trained.attempt(trained.reviewing.objects.find)
+    (asked,) = session.sent(do.MeasureObjects)
+    array, handle = open_array(asked.found)
+    assert np.array_equal(array, prediction)
+    target, other = open_array(asked.target)
+    target[...] = numbers
+    del array, target
+    close_array(handle)
+    close_array(other)
+    boxes = np.array([[(side.start, side.stop) for side in box] for box in FOUND.values()])
+    sizes = np.prod(boxes[..., 1] - boxes[..., 0], axis=1)
+    rows = ObjectRows(np.array([2, 2, 2]), sizes, np.array([9.0, 8, 7]), np.array([0.9, 0.5, 0.8]), boxes)
+    session.events.append(ObjectsMeasured(asked.request, rows))
+    trained.tick()
+    return trained
+
+
+def test_what_is_accepted_is_painted_with_a_rim_and_told_to_the_session(listed, session):
+    before = listed.link.strokes.data.copy()
+    session.commands.clear()
+    listed.attempt(lambda: listed.reviewing.objects.accept([1]))
+    strokes = listed.link.strokes.data
+    assert (strokes[FOUND[2]] == 2).all()
+    assert (strokes[1, 14:22] == 1).all()
+    assert strokes[1, 13] == 0
+    listed.tick()
+    assert session.sent(do.StrokesChanged)
+    listed.tools.undo()
+    assert np.array_equal(strokes, before)
+
+
+def test_accepting_leaves_strokes_as_they_are_and_deleting_does_not(listed):
+    strokes = listed.link.strokes
+    strokes.data[5, 16] = 1
+    listed.reviewing.objects.accept([1])
+    assert strokes.data[5, 16] == 1
+    listed.reviewing.objects.delete([1])
+    assert (strokes.data[FOUND[2]] == 1).all()
+
+
+def test_merged_objects_are_one_piece(listed):
+    from scipy.ndimage import label
+
+    listed.reviewing.objects.merge([0, 1])
+    pieces, _ = label(listed.link.strokes.data == 2)
+    assert pieces[9, 3] == pieces[9, 20] > 0
+
+
+def test_a_split_object_has_a_cut_of_background(listed):
+    from scipy.ndimage import label
+
+    listed.reviewing.objects.split([2])
+    part = listed.link.strokes.data[FOUND[3]]
+    assert label(part == 2)[1] == 2
+    assert set(np.unique(part)) == {1, 2}
+
+
+def test_objects_of_their_own_get_values_of_their_own(listed):
+    listed._used.config = listed._used.config.replace(task="instances")
+    listed.reviewing.objects.accept([0, 1])
+    one, other = (listed.link.strokes.data[FOUND[number]].max() for number in (1, 2))
+    assert len({1, 2, int(one), int(other)}) == 4
+    listed.tick()
+    listed.reviewing.objects.split([2])
+    values = set(np.unique(listed.link.strokes.data[FOUND[3]]))
+    assert 1 in values
+    assert len(values) == 3
+    assert not values & {2, int(one), int(other)}
+
+
+@pytest.mark.parametrize("wish", ["accept", "delete", "merge", "split"])
+def test_nothing_chosen_is_a_sentence(listed, wish):
+    listed.attempt(lambda: getattr(listed.reviewing.objects, wish)([]))
+    assert listed.state.failed
+    assert "Choose" in listed.state.message
+
+
+def test_another_image_ends_the_list_and_gives_its_memory_back(listed, viewer):
+    gone = []
+    listed.reviewing.objects.listed.connect(gone.append)
+    name = listed.reviewing.objects._numbers.ref.name
+    listed.choose_image(viewer.add_image(np.zeros((10, 10))))
+    assert gone == [None]
+    with pytest.raises(FileNotFoundError):
+        shared_memory.SharedMemory(name=name)
+
+
+def test_twenty_thousand_objects_are_sorted_and_shown_at_once(qtbot, controller):
+    count = 20_000
+    rng = np.random.default_rng(0)
+    boxes = np.zeros((count, 2, 2), int)
+    rows = ObjectRows(np.full(count, 2), rng.integers(1, 999, count), rng.random(count), rng.random(count), boxes)
+    table = ObjectTable(controller)
+    qtbot.addWidget(table)
+    start = time.process_time()
+    table.model.show_rows(rows, ("background", "cell"))
+    table.show()
+    table.view.grab()
+    table.view.sortByColumn(1, Qt.SortOrder.DescendingOrder)
+    table.model.mark([3], "accepted")
+    table.view.scrollToBottom()
+    table.view.grab()
+    assert time.process_time() - start < 1
+    assert table.model.rowCount() == count
+    assert table.model.index(0, 1).data() == f"{rows.sizes.max():,}"
+
+
+def test_the_table_with_mouse_and_keys(dock, cells, qtbot):
+    dock.controller.segment()
+    qtbot.waitUntil(lambda: dock.controller.state.progress is None, timeout=60_000)
+    dock.controller.link.prediction.data[...] = np.where(cells.labels > 0, 2, 1)
+    dock.show_page(dock.review)
+    table, strokes = dock.review.objects, dock.controller.link.strokes
+    qtbot.mouseClick(table.list, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: table.model.rowCount() > 0, timeout=60_000)
+    rows = dock.controller.reviewing.objects.rows
+    assert np.all(np.diff(rows.confidences[table.model._order]) >= 0)
+    line = int(np.flatnonzero(table.model._order == rows.sizes.argmax())[0])
+    table.view.scrollTo(table.model.index(line, 1))
+    place = table.view.visualRect(table.model.index(line, 1))
+    qtbot.mouseClick(table.view.viewport(), Qt.MouseButton.LeftButton, pos=place.center())
+    box = rows.boxes[rows.sizes.argmax()]
+    centre = centre_of(dock.viewer)
+    assert all(start <= at < stop for at, (start, stop) in zip(centre, box, strict=True))
+    before = strokes.data.copy()
+    qtbot.keyClick(table.view, Qt.Key.Key_Delete)
+    changed = strokes.data != before
+    assert changed.any()
+    assert (strokes.data[changed] == 1).all()
+    assert table.model.index(line, 4).data() == "deleted"
+    painted = strokes.data.copy()
+    if table.view.selectionModel().selectedRows()[0].row() != line:
+        qtbot.keyClick(table.view, Qt.Key.Key_A)
+        assert (strokes.data != painted).any() or "accepted" in dock.status.text()

@@ -128,3 +128,57 @@ def test_a_small_image_is_looked_at_as_a_whole():
     source = ImageSource(np.zeros((2, 300, 400), np.uint8), "ZYX", 2)
     windows = sample_windows(source, (1, 0, 0), seed=0)
     assert sum(prod(window.shape) for window in windows) == 2 * 300 * 400
+
+
+# ---------------------------------------------------------------------- objects
+
+
+def measure(desk, found, *, numbered=False):
+    given, target = shared(found), SharedArray(found.shape, np.uint32)
+    desk.session.send(do.MeasureObjects(20, "a", given.ref, target.ref, numbered))
+    rows, numbers = until(desk.session, Reviewed)[-1].rows, target.array.copy()
+    given.close()
+    target.close()
+    return rows, numbers
+
+
+def test_each_object_is_measured_as_if_it_were_alone(desk):
+    found = np.stack([np.where(desk.labels > 0, 2, 1)] * 3).astype(np.uint8)
+    found[2] = 1
+    rows, numbers = measure(desk, found)
+    assert numbers.max() == len(rows.sizes) == 6
+    assert np.array_equal(numbers > 0, found > 1)
+    for number in (1, len(rows.sizes) // 2, len(rows.sizes)):
+        mask = numbers == number
+        where = np.argwhere(mask)
+        assert rows.sizes[number - 1] == mask.sum()
+        assert rows.intensities[number - 1] == pytest.approx(desk.image.array[mask].mean(), rel=1e-5)
+        assert rows.boxes[number - 1].T.tolist() == [where.min(0).tolist(), (where.max(0) + 1).tolist()]
+    assert set(rows.values) == {2}
+
+
+def test_the_doubtful_objects_are_those_the_model_does_not_see(desk):
+    found = np.ones(desk.image.array.shape, np.uint8)
+    found[0] = np.where(desk.labels > 0, 2, 1)
+    empty = np.argwhere(desk.image.array[0] < np.quantile(desk.image.array[0], 0.02))[0]
+    y, x = np.minimum(empty, [90, 106])
+    found[1, y : y + 3, x : x + 3] = 2
+    rows, numbers = measure(desk, found)
+    wrong = numbers[1, y, x] - 1
+    assert rows.confidences[wrong] < np.median(rows.confidences)
+    assert ((rows.confidences >= 0) & (rows.confidences <= 1)).all()
+
+
+def test_numbered_objects_keep_apart_where_they_touch(desk):
+    found = np.zeros(desk.image.array.shape, np.uint32)
+    found[0, 10:20, 10:20], found[0, 10:20, 20:30], found[1, 5:8, 5:8] = 7, 900, 44
+    rows, numbers = measure(desk, found, numbered=True)
+    assert rows.sizes.tolist() == [100, 9, 100]
+    assert numbers.max() == 3
+    assert np.array_equal(numbers > 0, found > 0)
+
+
+def test_no_objects_are_an_empty_list(desk):
+    rows, _ = measure(desk, np.ones(desk.image.array.shape, np.uint8))
+    assert len(rows.sizes) == 0
+    assert rows.boxes.shape == (0, 3, 2)

@@ -126,7 +126,7 @@ class Advice:
             self._seen.append(place.point)
             jump(self._link.viewer, strokes, place.point)
             single = model.task == "instances" and place.value > 1
-            self._link.take_brush(self._strokes.free_value() if single else place.value)
+            self._link.take_brush((self._strokes.free_values() or [place.value])[0] if single else place.value)
             self._board.say(words(place, model.classes))
             return True
         return False

@@ -11,13 +11,14 @@ from napari_unet._napari.axes import label_shape, pixels
 from napari_unet._napari.board import Board
 from napari_unet._napari.client import SessionClient
 from napari_unet._napari.model_in_use import ModelInUse
+from napari_unet._napari.objects import Objects
 from napari_unet._napari.strokes import Strokes
 from napari_unet._napari.viewer_link import ViewerLink
 from napari_unet.config import ModelConfig
 from napari_unet.errors import AnnotationError
 from napari_unet.session.arrays import SharedArray, share
 from napari_unet.session.commands import Meaning
-from napari_unet.session.messages import Advised, Compared, Looking, Reviewed
+from napari_unet.session.messages import Advised, Compared, Looking, ObjectsMeasured, Reviewed
 
 
 class Reviewing:
@@ -35,6 +36,8 @@ class Reviewing:
     ----------
     advice : Advice
         Leads to where a stroke teaches most.
+    objects : Objects
+        What was found, to be accepted or corrected.
     """
 
     scored = Signal(dict)  #: scores came, as `napari_unet.score` names them
@@ -44,6 +47,7 @@ class Reviewing:
     ) -> None:
         self._link, self._client = link, client
         self.advice = Advice(link, client, strokes, model, board)
+        self.objects = Objects(link, client, strokes, model, board)
         self._shared: list[Any] = []
 
     def compare(self, truth: Any, meaning: Meaning, model: ModelConfig) -> None:
@@ -74,14 +78,20 @@ class Reviewing:
         """A part of an answer has come, or all of it."""
         if isinstance(answer, Advised):
             self.advice.take(answer)
+        elif isinstance(answer, ObjectsMeasured):
+            self.objects.take(answer)
+        elif isinstance(answer, Looking):
+            self.objects.note(answer)
 
     def failed(self) -> None:
         """What was asked is not answered."""
+        self.objects.failed()
 
     def close(self) -> None:
         """Let go of the viewer and of all memory."""
         self.drop()
         self.advice.close()
+        self.objects.close()
 
     def drop(self) -> None:
         """Give the shared memory back; nothing more will come."""

@@ -117,18 +117,11 @@ class Strokes:
         extra = sum(int(np.prod([b - a for a, b in box])) for box in self._link.complete()) if mirror else 0
         return (int(counts[0]) + extra, *(int(count) for count in counts[1:]))
 
-    def free_value(self) -> int:
-        """The smallest value that no object was painted with yet.
-
-        Raises
-        ------
-        AnnotationError
-            When the layer has no further one.
-        """
-        free = np.flatnonzero(self._mirror.counts[2:] == 0) if self._mirror is not None else [0]
-        if not len(free):
-            raise AnnotationError(f"Press New strokes: this layer holds no more than {VALUES - 2} objects.")
-        return int(free[0]) + 2
+    def free_values(self) -> list[int]:
+        """Values that no object was painted with yet, in order."""
+        if self._mirror is None:
+            return list(range(2, VALUES - 1))
+        return [int(value) + 2 for value in np.flatnonzero(self._mirror.counts[2:-1] == 0)]
 
     # ------------------------------------------------------------------ teaching
 

@@ -191,5 +191,18 @@ class Advise(Review):
 
 
 @dataclass(frozen=True, slots=True)
+class MeasureObjects(Review):
+    """Number the objects in `found` into `target` (uint32), and measure them; answered by `ObjectsMeasured`.
+
+    Both have the label shape of the image. `found` holds objects where `numbered`, else classes (1 = background), of
+    which each connected piece of a plane (a volume in 3D) is an object.
+    """
+
+    found: ArrayRef
+    target: ArrayRef
+    numbered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown(Command):
     """End the session after the commands sent before."""

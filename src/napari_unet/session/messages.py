@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.config import ModelConfig
-from napari_unet.events import Event, Place
+from napari_unet.events import Event, ObjectRows, Place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,6 +105,13 @@ class Advised(Reviewed):
     """Where a stroke teaches most, the best place first; none where the model is sure of all it looked at."""
 
     places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectsMeasured(Reviewed):
+    """Objects 1..N; their numbers are in the target of the command."""
+
+    rows: ObjectRows
 
 
 @dataclass(frozen=True, slots=True)

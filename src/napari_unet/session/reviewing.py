@@ -19,9 +19,12 @@ from napari_unet.data.source import ImageSource, Index
 from napari_unet.errors import SessionError
 from napari_unet.events import Event, Place, TileDone
 from napari_unet.prediction.advice import REACH, distance_to, places
+from napari_unet.prediction.instances import connected
+from napari_unet.prediction.measuring import Measuring, boxes_of
 from napari_unet.prediction.predictor import Predictor
-from napari_unet.session.commands import Advise, Box, Review
-from napari_unet.session.messages import Advised, Looking
+from napari_unet.session.arrays import close_array, open_array
+from napari_unet.session.commands import Advise, Box, MeasureObjects, Review
+from napari_unet.session.messages import Advised, Looking, ObjectsMeasured
 from napari_unet.session.soft import per_class
 
 Chances = npt.NDArray[np.float32]
@@ -154,6 +157,70 @@ def _(command: Advise, subject: Subject) -> Iterator[Event]:
     yield Advised(command.request, tuple(found[:PLACES]))
 
 
+@review.register
+def _(command: MeasureObjects, subject: Subject) -> Iterator[Event]:
+    (found, mine), (target, theirs) = open_array(command.found), open_array(command.target)
+    try:
+        yield from _measure(command, subject, found, target)
+    finally:
+        del found, target
+        close_array(mine)
+        close_array(theirs)
+
+
+def _measure(command: MeasureObjects, subject: Subject, found: Any, target: Any) -> Iterator[Event]:
+    """Number all objects, then go through the image once."""
+    source = subject.source
+    if command.numbered:
+        numbers, objects = np.unique(found, return_inverse=True)
+        target[...] = objects.reshape(found.shape) + (numbers[0] > 0)
+        boxes, values = boxes_of(target, int(target.max(initial=0))), np.zeros(0, np.int64)
+    else:
+        boxes, values = _number(source, found, target)
+    measuring = Measuring(boxes, len(subject.model.classes) if len(subject.model.classes) > 1 else 2)
+    tiles = subject.predictor.tiles(source, output="probabilities", normalizer=subject.normalizer)
+    for tile in tiles:
+        if isinstance(tile, TileDone) and tile.data is not None:
+            chances = per_class(np.asarray(tile.data, np.float32), len(subject.model.classes))
+            lead, box = _places_of(tile.index, source)
+            measuring.add(target[tile.index], chances, source.read(lead, box).mean(0))
+            yield Looking(command.request, tile.done, tile.total)
+    yield ObjectsMeasured(command.request, measuring.rows(values))
+
+
+def _number(source: ImageSource, found: Any, target: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Number the pieces of each plane; their boxes and classes."""
+    boxes, values, count = [], [], 0
+    for lead in source.planes():
+        index = source.label_index(lead, [slice(0, n) for n in source.spatial])
+        classes = np.asarray(found[index])
+        pieces, more = connected(classes)
+        target[index] = np.where(pieces > 0, pieces + np.uint32(count), 0)
+        flat = np.zeros(more + 1, np.int64)
+        flat[pieces] = classes
+        values.append(flat[1:])
+        boxes.append(_with_lead(boxes_of(pieces, more), index))
+        count += more
+    return np.concatenate(boxes), np.concatenate(values)
+
+
+def _with_lead(boxes: npt.NDArray[np.int64], index: Index) -> npt.NDArray[np.int64]:
+    """Boxes of a plane as boxes of the label image."""
+    out = np.zeros((len(boxes), len(index), 2), np.int64)
+    out[:, [axis for axis, part in enumerate(index) if isinstance(part, slice)]] = boxes
+    for axis, part in enumerate(index):
+        if not isinstance(part, slice):
+            out[:, axis] = part, part + 1
+    return out
+
+
+def _places_of(index: Index, source: ImageSource) -> tuple[Lead, list[slice]]:
+    """Position along the leading axes and spatial box of a tile."""
+    place = dict(zip(source.label_axes, index, strict=True))
+    lead = tuple(at for axis in source.lead_axes if isinstance(at := place[axis], int))
+    return lead, [side for axis in source.spatial_axes if isinstance(side := place[axis], slice)]
+
+
 def _places(
     command: Advise, subject: Subject, window: Window, chances: Chances, others: Chances | None = None
 ) -> list[Place]:
@@ -206,8 +273,7 @@ def sample_windows(source: ImageSource, near: Sequence[int], seed: int) -> list[
 
 def _local(index: Index, source: ImageSource, window: Window) -> list[slice]:
     """Where a tile lies in a window."""
-    place = dict(zip(source.label_axes, index, strict=True))
-    sides = [side for axis in source.spatial_axes if isinstance(side := place[axis], slice)]
+    _, sides = _places_of(index, source)
     return [slice(a.start - b.start, a.stop - b.start) for a, b in zip(sides, window.box, strict=True)]
 
 
