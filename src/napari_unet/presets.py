@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
-from napari_unet.config import AugmentConfig
+from napari_unet.config import AugmentConfig, ModelConfig, TrainConfig
 
 #: Augmentations by name. The first four rise in strength; the others suit one kind of image.
 AUGMENTATIONS = MappingProxyType(
@@ -44,3 +46,64 @@ def augmentation_name(config: AugmentConfig) -> str | None:
     ('standard', None)
     """
     return next((name for name, preset in AUGMENTATIONS.items() if preset == config), None)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPreset:
+    """Settings of a network and of its training that go together.
+
+    Attributes
+    ----------
+    words : str
+        What it is for, in a sentence.
+    model, training : dict
+        What it sets; all other settings stay.
+    """
+
+    words: str
+    model: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+    def apply(self, model: ModelConfig, training: TrainConfig) -> tuple[ModelConfig, TrainConfig]:
+        """The settings with those of the preset among them; classes, channels and architecture stay."""
+        return model.replace(**self.model), training.replace(**self.training)
+
+
+#: Whole trainings by name, from the fastest to the most thorough; "balanced" is what a training does by itself.
+#: Gentle intensities learn faster at first and do worse later, see `AugmentConfig`.
+TRAININGS = MappingProxyType(
+    {
+        "quick": TrainingPreset(
+            "A small network and one minute: to see soon whether it can be learnt at all.",
+            {"width": 8, "depth": 3},
+            {"patch_size": 96, "seconds": 60.0, "patience": None, "augment": AUGMENTATIONS["gentle"]},
+        ),
+        "balanced": TrainingPreset(
+            "What suits most images; learns until you stop it.",
+            {"width": ModelConfig().width, "depth": ModelConfig().depth},
+            {
+                "patch_size": TrainConfig().patch_size,
+                "seconds": None,
+                "patience": None,
+                "augment": AUGMENTATIONS["standard"],
+            },
+        ),
+        "best": TrainingPreset(
+            "A large network, until nothing improves any more, one hour at most: for the final model.",
+            {"width": 32, "depth": 4},
+            {"patch_size": 192, "seconds": 3600.0, "patience": 2000, "augment": AUGMENTATIONS["standard"]},
+        ),
+    }
+)
+
+
+def training_name(model: ModelConfig, training: TrainConfig) -> str | None:
+    """Name of the preset that settings agree with; None when it is none of them.
+
+    Examples
+    --------
+    >>> training_name(ModelConfig(), TrainConfig()), training_name(ModelConfig(width=5), TrainConfig())
+    ('balanced', None)
+    """
+    settings = model, training
+    return next((name for name, preset in TRAININGS.items() if preset.apply(*settings) == settings), None)

@@ -150,3 +150,91 @@ def test_a_few_strokes_say_in_words_that_there_is_no_score(trained):
     assert "No score yet" in trained.train.curve.words.text()
     assert "too few strokes" in trained.train.curve.words.text()
     assert "Loss" in trained.train.curve.words.text()
+
+
+# ---------------------------------------------------------------------- what it begins with, and learns from
+
+
+@pytest.mark.parametrize(("name", "width", "seconds"), [("Quick", 8, 60), ("Best", 32, 3600)])
+def test_a_preset_fills_all_forms_and_own_settings_are_no_preset(dock, qtbot, name, width, seconds):
+    dock.train.settings.unfold()
+    dock.train.network.unfold()
+    box = dock.train.preset
+    assert box.currentIndex() == -1
+    while box.currentText() != name:
+        qtbot.keyClick(box, Qt.Key.Key_Down)
+    controller = dock.controller
+    assert (controller.model.width, controller.training.seconds) == (width, seconds)
+    assert dock.train.network.form.value().width == width
+    assert dock.train.budget.value() == seconds
+    assert dock.train.settings.form.value().augment == controller.training.augment
+    controller.set_model(controller.model.replace(width=5))
+    assert box.currentIndex() == -1
+
+
+def test_it_says_what_training_begins_with(trained, qtbot, tmp_path, monkeypatch):
+    from napari_unet._napari.widgets import model_file
+
+    page = trained.train
+    assert "from the model in use" in page.start.text()
+    path = tmp_path / "cells.unet"
+    trained.controller.save(path)
+    qtbot.waitUntil(path.exists, timeout=5000)
+    step = trained.controller.state.step
+    click(qtbot, page.again)
+    assert "from scratch" in page.start.text()
+    monkeypatch.setattr(model_file.QFileDialog, "getOpenFileName", lambda *args: (str(path), ""))
+    click(qtbot, page.from_file)
+    qtbot.waitUntil(lambda: trained.controller.state.step == step, timeout=10_000)
+    assert f"{step:,} steps" in page.start.text()
+    click(qtbot, page.toggle)
+    wait_for_step(qtbot, trained, step + 2)
+
+
+def learnt_from(dock):
+    """Annotated pixels of each image that the trainer has."""
+    trainer = dock.controller._client._session._core._trainer
+    return sorted(int(example.annotation.counts.sum()) for example in trainer._sampler.examples.values())
+
+
+def test_strokes_on_every_image_count(painted, cells, qtbot):
+    dock, controller = painted, painted.controller
+    first = int((controller.link.strokes.data > 0).sum())
+    controller.choose_image(dock.viewer.add_image(cells.image[:64, :80].copy(), name="second"))
+    controller.new_strokes()
+    controller.link.strokes.data[10:12, 10:40] = 2
+    controller.link.strokes.refresh()
+    click(qtbot, dock.train.toggle)
+    wait_for_step(qtbot, dock, 2)
+    assert learnt_from(dock) == [60, first]
+    assert "cells" in dock.train.sources.text()
+    assert "second (60 pixels" in dock.train.sources.text()
+
+
+def test_another_image_joins_a_training_under_way_with_its_first_stroke(painted, cells, qtbot):
+    dock, controller = painted, painted.controller
+    controller.set_live(True)
+    click(qtbot, dock.train.toggle)
+    wait_for_step(qtbot, dock, 2)
+    controller.choose_image(dock.viewer.add_image(cells.image[:64, :80].copy(), name="second"))
+    controller.new_strokes()
+    layer = controller.link.strokes
+    layer.brush_size = 4
+    layer.paint((20, 20), 2)
+    count = int((layer.data > 0).sum())
+    qtbot.waitUntil(lambda: count in learnt_from(dock), timeout=5000)
+    assert "second" in dock.train.sources.text()
+    dock.viewer.layers.remove("second")
+    qtbot.waitUntil(lambda: len(learnt_from(dock)) == 1, timeout=5000)
+
+
+def test_an_image_that_does_not_fit_is_refused_in_a_sentence_and_training_goes_on(painted, qtbot):
+    dock, controller = painted, painted.controller
+    click(qtbot, dock.train.toggle)
+    wait_for_step(qtbot, dock, 2)
+    controller.choose_image(dock.viewer.add_image(np.zeros((40, 50, 3), np.uint8), rgb=True, name="colour"))
+    controller.new_strokes()
+    controller.link.strokes.paint((20, 20), 2)
+    qtbot.waitUntil(lambda: "reads 1 channel(s) and this image has 3" in dock.status.text(), timeout=5000)
+    step = controller.state.step
+    wait_for_step(qtbot, dock, step + 2)

@@ -35,6 +35,8 @@ class State:
         Painted pixels per class.
     made : tuple of int
         Strokes per class that were made since the layer came into use.
+    sources : tuple of (str, int)
+        Images that are learnt from, and their annotated pixels.
     progress : Progress or None
         Of the segmentation under way.
     message : str
@@ -54,6 +56,7 @@ class State:
     paused: bool = False
     painted: tuple[int, ...] = (0, 0)
     made: tuple[int, ...] = ()
+    sources: tuple[tuple[str, int], ...] = ()
     progress: Progress | None = None
     message: str = ""
     failed: bool = False
@@ -69,6 +72,7 @@ class Facts:
     classes: tuple[str, ...]
     painted: tuple[int, ...]
     made: tuple[int, ...]
+    sources: tuple[tuple[str, int], ...]
     progress: Progress | None
     segmented: int
 
@@ -137,6 +141,7 @@ class Board:
         self.set(
             painted=facts.painted,
             made=facts.made,
+            sources=facts.sources,
             progress=facts.progress,
             message=message,
             failed=self._failed,

@@ -364,8 +364,8 @@ class Controller:
             self.answers.take(event, purpose)
             self.teaching.take(event)
         if self._strokes.send():
-            self._on_stroke()
             self.board.forgive()
+            self._on_stroke()
             self.board.update()
         elif events:
             self.board.update()
@@ -409,10 +409,13 @@ class Controller:
         small = prod(label_shape(image)) <= QUIET_PIXELS
         return small and model.in_channels == channels(image) and self._segmenting.complete != self.state.step
 
+    @_in_words
     def _on_stroke(self) -> None:
         """The strokes have changed."""
         learning = self.state.phase in (Phase.WAITING, Phase.TRAINING)
         self._autopilot.stroke(self._clock(), learning=learning)
+        if learning and self._used.config is not None:
+            self._strokes.join(self._used.config)
         self._live.painted(self.state.step + (2 if learning else 1))
         self._segmenting.give_way()
 
@@ -433,6 +436,7 @@ class Controller:
             classes=self.model.classes,
             painted=self._strokes.painted(self.model),
             made=self._strokes.made(self.model),
+            sources=self._strokes.sources(),
             progress=self._segmenting.progress,
             segmented=self._segmenting.complete,
         )

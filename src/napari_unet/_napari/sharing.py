@@ -43,6 +43,10 @@ class Sharing:
         shared = self._images.get(image)
         return shared.key if shared else None
 
+    def taught(self) -> dict[str, str]:
+        """Images that the session learns from: the name of their shared strokes, and their own."""
+        return {shared.strokes: image.name for image, shared in self._images.items() if shared.strokes}
+
     def image(self, image: Any) -> str:
         """Make the session know the image layer; the key it gets.
 

@@ -10,9 +10,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
-from napari_unet._napari.axes import label_shape, layer_axes, pixels
+from napari_unet._napari.axes import channels, label_shape, layer_axes, pixels
 from napari_unet._napari.boxes import inside, union, whole
 from napari_unet._napari.mirror import VALUES, StrokesMirror
+from napari_unet._napari.model_in_use import check_fit
 from napari_unet._napari.sharing import Sharing
 from napari_unet._napari.viewer_link import ViewerLink
 from napari_unet.config import ModelConfig
@@ -110,12 +111,7 @@ class Strokes:
 
     def painted(self, model: ModelConfig) -> tuple[int, ...]:
         """Painted pixels per class; what complete regions add to the background counts as well."""
-        mirror = self._mirror
-        counts = np.zeros(VALUES, int) if mirror is None else mirror.counts
-        single = model.task == "instances"
-        counts = np.array([counts[1], counts[2:].sum()]) if single else counts[1 : len(model.classes) + 1]
-        extra = sum(int(np.prod([b - a for a, b in box])) for box in self._link.complete()) if mirror else 0
-        return (int(counts[0]) + extra, *(int(count) for count in counts[1:]))
+        return self._per_class(self._mirror, model, self._link.complete() if self._mirror else ())
 
     def free_values(self) -> list[int]:
         """Values that no object was painted with yet, in order."""
@@ -138,13 +134,36 @@ class Strokes:
             )
         self._catch_up()
         self._check_values(model)
-        self._check_classes(self.painted(model), model.classes)
+        self._check_classes(self._painted_everywhere(model), model.classes)
 
     def teach(self) -> None:
-        """Let the session learn from the image and its strokes, as `check` found them."""
-        if self._mirror is not None:
-            self.share_image()
-            self._sharing.strokes(self._link.image, self._mirror, self._link.complete())
+        """Let the session learn from the image and its strokes, as `check` found them, and from others like it."""
+        if self._mirror is None:
+            return
+        self.share_image()
+        self._sharing.strokes(self._link.image, self._mirror, self._link.complete())
+        for image, mirror, complete in self._others():
+            self._sharing.image(image)
+            self._sharing.strokes(image, mirror, complete)
+
+    def join(self, model: ModelConfig) -> None:
+        """Let a training under way learn from these strokes too, if it does not yet.
+
+        Raises
+        ------
+        NapariUnetError
+            When they cannot be learnt from together with what is learnt already.
+        """
+        mirror = self._mirror
+        if mirror is not None and mirror.ref.name not in self._sharing.taught():
+            check_fit(model, self._link.image)
+            self._check_values(model)
+            self.teach()
+
+    def sources(self) -> tuple[tuple[str, int], ...]:
+        """Images that the session learns from, and their annotated pixels."""
+        counts = {mirror.ref.name: int(mirror.counts[1:].sum()) for mirror in self._mirrors.values()}
+        return tuple((image, counts.get(name, 0)) for name, image in self._sharing.taught().items())
 
     def share_image(self) -> str:
         """Make the session know the image; its key."""
@@ -196,6 +215,33 @@ class Strokes:
     @property
     def _mirror(self) -> StrokesMirror | None:
         return self._mirrors.get(self._link.strokes)
+
+    def _others(self) -> list[tuple[Any, StrokesMirror, tuple[Box, ...]]]:
+        """Other images with as many channels and axes that were painted on, with their strokes as they are now."""
+        found, like = [], self._link.image
+        for image, layer, complete in self._link.others():
+            mirror = self._mirrors.get(layer)
+            same = channels(image) == channels(like) and len(label_shape(image)) == len(label_shape(like))
+            if mirror is not None and same and mirror.matches(layer.data):
+                mirror.sync(layer.data)
+                if mirror.counts[1:].any():
+                    found.append((image, mirror, complete))
+        return found
+
+    def _painted_everywhere(self, model: ModelConfig) -> tuple[int, ...]:
+        """Painted pixels per class, those of other images that are learnt from included."""
+        others = [self._per_class(mirror, model, complete) for _, mirror, complete in self._others()]
+        return tuple(map(sum, zip(self.painted(model), *others, strict=True)))
+
+    def _per_class(
+        self, mirror: StrokesMirror | None, model: ModelConfig, complete: tuple[Box, ...]
+    ) -> tuple[int, ...]:
+        """Painted pixels per class; what complete regions add to the background counts as well."""
+        counts = np.zeros(VALUES, int) if mirror is None else mirror.counts
+        single = model.task == "instances"
+        counts = np.array([counts[1], counts[2:].sum()]) if single else counts[1 : len(model.classes) + 1]
+        extra = sum(int(np.prod([b - a for a, b in box])) for box in complete) if mirror else 0
+        return (int(counts[0]) + extra, *(int(count) for count in counts[1:]))
 
     def _fits(self, layer: Any) -> bool:
         return not layer.multiscale and tuple(layer.data.shape) == label_shape(self._link.image)

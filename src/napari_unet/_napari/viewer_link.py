@@ -244,10 +244,16 @@ class ViewerLink:
 
     def complete(self) -> tuple[Box, ...]:
         """Boxes of the complete regions, in pixels of the strokes."""
-        if self.regions is None:
-            return ()
-        shapes = zip(self.regions.shape_type, self.regions.data, strict=True)
-        return complete_boxes(shapes, label_shape(self.image))
+        return _boxes(self.regions, self.image)
+
+    def others(self) -> list[tuple[Any, Any, tuple[Box, ...]]]:
+        """Images that were worked on before, each with its strokes and the boxes of its complete regions."""
+        found = []
+        for image, roles in self._roles.items():
+            kept = {role: layer if layer in self._viewer.layers else None for role, layer in roles.items()}
+            if image is not self.image and image in self._viewer.layers and kept["strokes"] is not None:
+                found.append((image, kept["strokes"], _boxes(kept["regions"], image)))
+        return found
 
     def insert_above_image(self, layer: Any) -> None:
         """Add a layer of ours above the image, below strokes; the selected layer and its tool stay."""
@@ -378,3 +384,10 @@ class ViewerLink:
         for axis, start, extent in zip(shown, offset, size, strict=False):
             edges[axis] = (start, start + extent)
         return inside(edges, sizes) or whole(sizes)
+
+
+def _boxes(regions: Any, image: Any) -> tuple[Box, ...]:
+    """Boxes of complete regions, in pixels of the label image."""
+    if regions is None:
+        return ()
+    return complete_boxes(zip(regions.shape_type, regions.data, strict=True), label_shape(image))

@@ -39,6 +39,12 @@ class ModelFile(QWidget):
             self.save.emit(path if "." in path.rsplit("/", 1)[-1] else path + SUFFIX)
 
     def _on_load(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Load a model", "", _FILTER)
+        path = ask_for_model(self)
         if path:
             self.load.emit(path)
+
+
+def ask_for_model(parent: QWidget) -> str:
+    """The model file that the user chooses; "" for none."""
+    path, _ = QFileDialog.getOpenFileName(parent, "Load a model", "", _FILTER)
+    return str(path)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from qtpy.QtWidgets import QHBoxLayout, QPushButton
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton
 
 from napari_unet._napari.board import State
 from napari_unet._napari.controller import Controller
@@ -14,9 +15,11 @@ from napari_unet._napari.widgets.budget import Budget
 from napari_unet._napari.widgets.copy_menu import CopyMenu
 from napari_unet._napari.widgets.folded import FoldedForm
 from napari_unet._napari.widgets.learning_curve import LearningCurve
-from napari_unet._napari.widgets.tab import Tab, button, call, column
+from napari_unet._napari.widgets.model_file import ask_for_model
+from napari_unet._napari.widgets.tab import Tab, button, call, column, labelled
 from napari_unet._napari.widgets.timeline import Timeline
 from napari_unet.config import ModelConfig, TrainConfig
+from napari_unet.presets import TRAININGS, training_name
 from napari_unet.session.projects import Settings
 
 
@@ -35,7 +38,21 @@ class TrainTab(Tab):
         self.budget = Budget(self)
         self.settings = FoldedForm("Training settings", TrainConfig(), ("seconds", "device", "threads"))
         self.network = FoldedForm("Network settings", ModelConfig(), ("in_channels",))
+        self.preset = QComboBox()
+        for name, preset in TRAININGS.items():
+            self.preset.addItem(name.capitalize(), name)
+            self.preset.setItemData(self.preset.count() - 1, preset.words, Qt.ItemDataRole.ToolTipRole)
+        self.preset.setPlaceholderText("Own settings")
+        self.preset.setToolTip("\n".join(f"{name.capitalize()}: {preset.words}" for name, preset in TRAININGS.items()))
+        self.sources = QLabel()
+        self.sources.setWordWrap(True)
+        self.sources.setToolTip(
+            "Choose another image at the top of Annotate and paint on it: its strokes count as well."
+        )
+        self.start = QLabel()
+        self.start.setWordWrap(True)
         self.again = button("Start again", "Forget what was learnt; the strokes stay.")
+        self.from_file = button("From a file…", "Go on with a saved model instead of the one in use; strokes stay.")
         self.copy = CopyMenu(
             controller,
             "training",
@@ -54,6 +71,9 @@ class TrainTab(Tab):
         self.pause.setEnabled(not stopping and (state.paused or not idle))
         self.again.setEnabled(state.step > 0)
         self.copy.setEnabled(state.step > 0)
+        self.start.setText(_start(state))
+        self.sources.setText(_sources(state))
+        self.sources.setVisible(bool(state.sources))
 
     def buttons(self) -> Mapping[Button, QPushButton]:
         return {"train": self.toggle, "pause": self.pause}
@@ -66,8 +86,16 @@ class TrainTab(Tab):
         row.addWidget(self.toggle, 2)
         row.addWidget(self.pause, 1)
         layout.addLayout(row)
-        for widget in (self.curve, self.timeline, self.budget, self.settings, self.network, self.again, self.copy):
+        for widget in (self.sources, self.curve, self.timeline):
             layout.addWidget(widget)
+        layout.addLayout(labelled(("&Preset", self.preset)))
+        for widget in (self.budget, self.settings, self.network, self.start):
+            layout.addWidget(widget)
+        row = QHBoxLayout()
+        row.addWidget(self.again)
+        row.addWidget(self.from_file)
+        layout.addLayout(row)
+        layout.addWidget(self.copy)
         layout.addStretch(1)
 
     def _connect(self) -> None:
@@ -75,6 +103,8 @@ class TrainTab(Tab):
         self.toggle.clicked.connect(partial(call, controller.toggle))
         self.pause.clicked.connect(partial(call, self._on_pause))
         self.timeline.chosen.connect(controller.teaching.go_back)
+        self.preset.activated.connect(self._on_preset)
+        self.from_file.clicked.connect(partial(call, self._on_file))
         self.again.clicked.connect(partial(call, controller.start_again))
         self.budget.valueChanged.connect(self._on_settings)
         self.settings.valueChanged.connect(self._on_settings)
@@ -83,12 +113,14 @@ class TrainTab(Tab):
             form.refused.connect(controller.board.complain)
         controller.model_changed.connect(self._show_model)
         controller.settings_restored.connect(self._show_settings)
+        self._show_preset()
 
     # ------------------------------------------------------------------ events
 
     def _show_model(self, model: ModelConfig) -> None:
         if model != self.network.value():
             self.network.setValue(model)
+        self._show_preset()
 
     def _show_settings(self, settings: Settings) -> None:
         self.settings.setValue(settings.training)
@@ -97,9 +129,36 @@ class TrainTab(Tab):
     def _on_settings(self) -> None:
         settings = self.settings.value()
         self.controller.training = TrainConfig.model_validate(settings.replace(seconds=self.budget.value()))
+        self._show_preset()
+
+    def _show_preset(self) -> None:
+        name = training_name(self.controller.model, self.controller.training)
+        self.preset.setCurrentIndex(self.preset.findData(name) if name else -1)
+
+    def _on_preset(self, index: int) -> None:
+        now = self.controller.settings()
+        model, training = TRAININGS[self.preset.itemData(index)].apply(now.model, now.training)
+        self.controller.use(now.replace(model=model, training=training))
+
+    def _on_file(self) -> None:
+        path = ask_for_model(self)
+        if path:
+            self.controller.load(path)
 
     def _on_pause(self) -> None:
         if self.controller.state.paused:
             self.controller.train(resume=True)
         else:
             self.controller.teaching.pause()
+
+
+def _start(state: State) -> str:
+    """What the next training begins with."""
+    if not state.step:
+        return "Training starts from scratch, with random weights."
+    return f"Training goes on from the model in use ({state.step:,} step{'s' * (state.step != 1)})."
+
+
+def _sources(state: State) -> str:
+    """The images that are learnt from."""
+    return "Learns from " + ", ".join(f"{name} ({pixels:,} pixels painted)" for name, pixels in state.sources) + "."
