@@ -75,6 +75,12 @@ def in_view(dock):
     return dock.viewer.layers["Probability"].data.copy()
 
 
+def is_shown(dock):
+    """Whether the view is predicted by the network as it is."""
+    live = dock.controller._live
+    return dock.controller._client.view is None and not live._learnt and live._moved is None
+
+
 def test_a_pause_holds_whatever_is_painted_and_go_on_continues_the_budget(painted, qtbot):
     painted.train.budget.setValue(600.0)
     painted.controller.set_live(True)
@@ -111,16 +117,16 @@ def test_a_click_on_the_time_line_is_seen_at_once_and_can_be_undone(trained, qtb
     assert before[0] == 50
     assert before[-1] == now
     qtbot.waitUntil(lambda: "Probability" in dock.viewer.layers and in_view(dock).any(), timeout=10_000)
-    qtbot.wait(500)
+    qtbot.waitUntil(lambda: is_shown(dock), timeout=20_000)
     late = in_view(dock)
     assert not dock.train.timeline.undo.isVisible()
     click(qtbot, marks, marks.place(0).toPoint())
     qtbot.waitUntil(lambda: dock.controller.state.step == 50, timeout=5000)
-    qtbot.waitUntil(lambda: (in_view(dock) != late).any(), timeout=5000)
+    qtbot.waitUntil(lambda: (in_view(dock) != late).any(), timeout=20_000)
     assert "step 50" in dock.status.text()
     click(qtbot, dock.train.timeline.undo)
     qtbot.waitUntil(lambda: dock.controller.state.step == now, timeout=5000)
-    qtbot.waitUntil(lambda: (in_view(dock) == late).all(), timeout=5000)
+    qtbot.waitUntil(lambda: (in_view(dock) == late).all(), timeout=20_000)
 
 
 def test_going_back_while_it_learns_stops_there_and_keeps_what_was_learnt(painted, qtbot):
@@ -238,3 +244,46 @@ def test_an_image_that_does_not_fit_is_refused_in_a_sentence_and_training_goes_o
     qtbot.waitUntil(lambda: "reads 1 channel(s) and this image has 3" in dock.status.text(), timeout=5000)
     step = controller.state.step
     wait_for_step(qtbot, dock, step + 2)
+
+
+# ---------------------------------------------------------------------- what it is shown
+
+
+def pictures(dock):
+    return [cell.pixmap().toImage() for cell in dock.train.gallery.cells]
+
+
+def test_six_patches_with_targets_before_any_training(painted, qtbot):
+    gallery = painted.train.gallery
+    gallery.expand(animate=False)
+    qtbot.waitUntil(lambda: not gallery.cells[-1].pixmap().isNull(), timeout=5000)
+    first = pictures(painted)
+    assert len(first) == 12
+    assert not painted.controller.state.step
+    assert has_color(first[3], "#56B4E9") or has_color(first[3], "#E69F00")
+    assert not has_color(first[0], "#56B4E9")
+    click(qtbot, gallery.others)
+    qtbot.waitUntil(lambda: pictures(painted)[0] != first[0], timeout=5000)
+    assert painted.controller.state.phase is Phase.IDLE
+
+
+def has_color(picture, name):
+    """Whether a hue of a class is in a picture, however dark."""
+    from qtpy.QtGui import QColor
+
+    hue = QColor(name).hue()
+    pixels = [picture.pixelColor(x, y) for x in range(picture.width()) for y in range(picture.height())]
+    return any(pixel.saturation() > 60 and abs(pixel.hue() - hue) < 15 for pixel in pixels)
+
+
+def test_patches_while_it_learns_do_not_disturb_it(painted, qtbot):
+    click(qtbot, painted.train.toggle)
+    wait_for_step(qtbot, painted, 2)
+    painted.train.gallery.expand(animate=False)
+    qtbot.waitUntil(lambda: not painted.train.gallery.cells[-1].pixmap().isNull(), timeout=5000)
+    wait_for_step(qtbot, painted, painted.controller.state.step + 3)
+
+
+def test_without_strokes_it_says_what_to_do(dock, qtbot):
+    dock.train.gallery.expand(animate=False)
+    assert "press New strokes" in dock.status.text()

@@ -171,7 +171,7 @@ class Answers:
             self._reviewing.drop()
         elif purpose == "review":
             self._reviewing.failed()
-        elif not self.opening and not self.saving:
+        elif purpose != "patches" and not self.opening and not self.saving:
             self._board.set(phase=Phase.IDLE)
             self._autopilot.ended()
         if not purpose:

@@ -6,14 +6,23 @@ from itertools import count
 from typing import Any, Protocol
 
 from napari_unet._napari.view import View
-from napari_unet.config import ModelConfig, PredictConfig
+from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
 from napari_unet.events import Event
 from napari_unet.session.arrays import ArrayRef
-from napari_unet.session.commands import Cancel, Command, Compare, Meaning, PredictImage, PredictView, Review
-from napari_unet.session.messages import Compared, Failed, Looking, PredictionDone, Reviewed, Tile, WorkerDied
+from napari_unet.session.commands import Cancel, Command, Compare, Meaning, PredictImage, PredictView, Preview, Review
+from napari_unet.session.messages import (
+    Compared,
+    Failed,
+    Looking,
+    PredictionDone,
+    Previewed,
+    Reviewed,
+    Tile,
+    WorkerDied,
+)
 
 #: What tells which request it answers.
-_ANSWERS = Tile | PredictionDone | Compared | Failed | Looking | Reviewed
+_ANSWERS = Tile | PredictionDone | Compared | Previewed | Failed | Looking | Reviewed
 
 
 class Session(Protocol):
@@ -29,8 +38,8 @@ class SessionClient:
 
     Attributes
     ----------
-    view, image, scores : int or None
-        Numbers of the requests under way: the field of view, a whole image, a comparison.
+    view, image, scores, patches : int or None
+        Numbers of the requests under way: the field of view, a whole image, a comparison, augmented patches.
     reviews : dict
         The same for each kind of review.
     """
@@ -41,6 +50,7 @@ class SessionClient:
         self.view: int | None = None
         self.image: int | None = None
         self.scores: int | None = None
+        self.patches: int | None = None
         self.reviews: dict[type[Review], int] = {}
 
     def send(self, command: Command) -> None:
@@ -62,6 +72,11 @@ class SessionClient:
         self.scores = next(self._numbers)
         self.send(Compare(self.scores, prediction, truth, meaning, model.classes, model.ndim))
 
+    def preview(self, config: TrainConfig, seed: int) -> None:
+        """Ask for augmented patches; they take the place of those asked for before."""
+        self.patches = next(self._numbers)
+        self.send(Preview(self.patches, config, seed=seed))
+
     def review(self, kind: type[Review], key: str, *parts: Any) -> None:
         """Ask for a review of image `key`; it takes the place of the one of its kind asked for before."""
         self.reviews[kind] = next(self._numbers)
@@ -74,7 +89,7 @@ class SessionClient:
             self.image = None
 
     def poll(self) -> list[tuple[Event, str]]:
-        """What happened since, each with what it answers: "view", "image", "scores", "review", or "" for none."""
+        """What happened since, each with what it answers: "view", "image", "scores", "patches", "review", or ""."""
         return [(event, purpose) for event in self._session.poll() if (purpose := self._purpose(event)) is not None]
 
     def close(self) -> None:
@@ -84,18 +99,16 @@ class SessionClient:
     def _purpose(self, event: Event) -> str | None:
         """What `event` answers; None when nobody waits for it. Closes requests that are answered."""
         if isinstance(event, WorkerDied):
-            self.view = self.image = self.scores = None
+            self.view = self.image = self.scores = self.patches = None
             self.reviews.clear()
-        if (
-            not isinstance(event, Tile | PredictionDone | Compared | Failed | Looking | Reviewed)
-            or event.request is None
-        ):
+        if not isinstance(event, _ANSWERS) or event.request is None:
             return ""
         if event.request in self.reviews.values():
             if not isinstance(event, Looking):
                 self.reviews = {kind: number for kind, number in self.reviews.items() if number != event.request}
             return "review"
-        purpose = {self.view: "view", self.image: "image", self.scores: "scores"}.get(event.request)
+        asked = {self.view: "view", self.image: "image", self.scores: "scores", self.patches: "patches"}
+        purpose = asked.get(event.request)
         if purpose is not None and not isinstance(event, Tile):
             setattr(self, purpose, None)
         return purpose

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any, Concatenate, Literal, ParamSpec
+from typing import Any, Literal
 
 from psygnal import Signal
 
@@ -19,6 +19,7 @@ from napari_unet._napari.client import Session, SessionClient
 from napari_unet._napari.copying import Copying, Kind
 from napari_unet._napari.display import Mode
 from napari_unet._napari.guidance import Phase
+from napari_unet._napari.in_words import in_words
 from napari_unet._napari.live_view import LiveView
 from napari_unet._napari.looking import Looking
 from napari_unet._napari.model_in_use import ModelInUse, check_fit
@@ -30,7 +31,7 @@ from napari_unet._napari.teaching import Teaching
 from napari_unet._napari.tools import Tools
 from napari_unet._napari.viewer_link import ViewerLink
 from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
-from napari_unet.errors import AnnotationError, ModelFileError, NapariUnetError, SessionError
+from napari_unet.errors import AnnotationError, ModelFileError, SessionError
 from napari_unet.session.commands import (
     AdaptModel,
     LoadModel,
@@ -42,22 +43,8 @@ from napari_unet.session.commands import (
 )
 from napari_unet.session.projects import Settings
 
-P = ParamSpec("P")
 #: Images up to this size are segmented as a whole when there is nothing else to do.
 QUIET_PIXELS = 2**26
-
-
-def _in_words(action: Callable[Concatenate[Controller, P], None]) -> Callable[Concatenate[Controller, P], None]:
-    """Make `action` say in one sentence why it cannot be done, instead of raising."""
-
-    @wraps(action)
-    def told(self: Controller, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            action(self, *args, **kwargs)
-        except NapariUnetError as error:
-            self.board.complain(str(error))
-
-    return told
 
 
 class Controller:
@@ -129,7 +116,7 @@ class Controller:
 
     # ------------------------------------------------------------------ wishes: layers
 
-    @_in_words
+    @in_words
     def choose_image(self, layer: Any) -> None:
         """Work on this image layer."""
         self._segmenting.cancel()
@@ -137,27 +124,27 @@ class Controller:
         self._looking.wanted = True
         self.board.say()
 
-    @_in_words
+    @in_words
     def choose_strokes(self, layer: Any) -> None:
         """Learn from this labels layer."""
         self.link.choose_strokes(layer)
         self.board.say()
 
-    @_in_words
+    @in_words
     def new_strokes(self) -> None:
         """Add a layer to paint on, brush in hand."""
         self._need_image()
         self.link.new_strokes(self.model)
         self.board.say()
 
-    @_in_words
+    @in_words
     def new_regions(self) -> None:
         """Let the user draw a rectangle in which everything is painted."""
         self._need_image()
         self.link.new_regions()
         self.board.say("Drag a rectangle: everything in it that is not painted is then background.")
 
-    @_in_words
+    @in_words
     def copy_prediction(self) -> None:
         """Make strokes of what is predicted in view, where nothing is painted, to be corrected."""
         self._need_image()
@@ -170,7 +157,7 @@ class Controller:
             raise AnnotationError("There is nothing to copy in view: all of it is painted, or nothing is predicted.")
         self.board.say("Copied the prediction in view. Correct it: what you leave counts as right.")
 
-    @_in_words
+    @in_words
     def import_mask(self, layer: Any, *, objects: bool) -> None:
         """Make strokes of a dense mask, in which 0 is background.
 
@@ -223,9 +210,18 @@ class Controller:
 
     # ------------------------------------------------------------------ wishes: the model
 
-    @_in_words
+    @in_words
     def train(self, *, resume: bool = False) -> None:
         """Start to learn from the strokes, or go on; with `resume` within the budget of the training before."""
+        wanted = self._prepare()
+        self._segmenting.give_way()
+        self.link.display.make(wanted)
+        self._client.send(Train(self.training, resume))
+        self.board.set(phase=Phase.WAITING, paused=False)
+        self.board.say()
+
+    def _prepare(self) -> ModelConfig:
+        """Let the session have a model and all strokes; what the next new model would be."""
         self._need_image()
         self._need_session()
         self._strokes.check(self.model)
@@ -234,11 +230,14 @@ class Controller:
             self._strokes.forget_others()
             self._client.send(NewModel(wanted, self.training.seed))
         self._strokes.teach()
-        self._segmenting.give_way()
-        self.link.display.make(wanted)
-        self._client.send(Train(self.training, resume))
-        self.board.set(phase=Phase.WAITING, paused=False)
-        self.board.say()
+        return wanted
+
+    @in_words
+    def preview(self, seed: int) -> None:
+        """Ask what training is shown; `Teaching.previewed` tells it."""
+        if self.state.phase is Phase.IDLE:
+            self._prepare()
+        self.teaching.preview(self.training, seed)
 
     def stop(self) -> None:
         """Stop after the current step; the model stays, and nothing starts by itself before the next stroke."""
@@ -272,7 +271,7 @@ class Controller:
         self.link.display.set_mode(mode)
         self._live.moved(self._clock())
 
-    @_in_words
+    @in_words
     def segment(self) -> None:
         """Predict the whole image into the prediction layer."""
         self._need_image()
@@ -290,7 +289,7 @@ class Controller:
         self._segmenting.cancel()
         self.board.say("Cancelled; the finished tiles stay.")
 
-    @_in_words
+    @in_words
     def compare(self, truth: Any, meaning: Meaning) -> None:
         """Score the prediction against a labels layer; `Reviewing.scored` tells the result.
 
@@ -306,14 +305,14 @@ class Controller:
         self.reviewing.compare(truth, meaning, self._used.config or self.model)
         self.board.say("Comparing the prediction with the truth.")
 
-    @_in_words
+    @in_words
     def attempt(self, wish: Callable[[], object]) -> None:
         """Do what is wished of `reviewing`, or say in one sentence why not."""
         self._need_image()
         self._need_session()
         wish()
 
-    @_in_words
+    @in_words
     def copy(self, what: Literal["training", "prediction"], kind: Kind, folder: str | Path) -> None:
         """Say a training or a prediction as a command or as Python; `copied` tells the text.
 
@@ -338,7 +337,7 @@ class Controller:
         self.copied.emit(text)
         self.board.say(f"Copied, to be pasted {'into a terminal' if kind == 'command' else 'as a script'}.")
 
-    @_in_words
+    @in_words
     def save(self, path: str | Path) -> None:
         """Write the model to a file."""
         if not self.state.step:
@@ -347,7 +346,7 @@ class Controller:
         self.answers.saving = True
         self._client.send(SaveModel(str(path)))
 
-    @_in_words
+    @in_words
     def load(self, path: str | Path) -> None:
         """Use the model in a file."""
         self._need_session()
@@ -384,7 +383,7 @@ class Controller:
         self.reviewing.close()
         self._strokes.close()
 
-    @_in_words
+    @in_words
     def _look(self) -> None:
         self._looking.look(self._clock(), self.state.step)
 
@@ -409,7 +408,7 @@ class Controller:
         small = prod(label_shape(image)) <= QUIET_PIXELS
         return small and model.in_channels == channels(image) and self._segmenting.complete != self.state.step
 
-    @_in_words
+    @in_words
     def _on_stroke(self) -> None:
         """The strokes have changed."""
         learning = self.state.phase in (Phase.WAITING, Phase.TRAINING)
@@ -465,7 +464,7 @@ class Controller:
             self.choose_image(self.link.images[0])
         self.board.update()
 
-    @_in_words
+    @in_words
     def _on_roles(self) -> None:
         self._strokes.look()
         self._on_view()
@@ -483,7 +482,7 @@ class Controller:
             self.stop()
             self.board.say(f"The {role} layer was removed, so training stopped; the model is kept.")
 
-    @_in_words
+    @in_words
     def _on_painted(self, box: Any) -> None:
         self._strokes.note(box)
 

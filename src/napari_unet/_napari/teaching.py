@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from psygnal import Signal
+
 from napari_unet._napari.autopilot import Autopilot
 from napari_unet._napari.board import Board
 from napari_unet._napari.course import Course
 from napari_unet._napari.guidance import Phase
+from napari_unet.config import TrainConfig
 from napari_unet.events import Event, WentBack
 from napari_unet.session.commands import Command, GoBack, StopTraining
+from napari_unet.session.messages import Previewed
 
 
 class Client(Protocol):
     """What takes commands."""
 
     def send(self, command: Command) -> None: ...
+    def preview(self, config: TrainConfig, seed: int) -> None: ...
 
 
 class Teaching:
@@ -32,6 +37,8 @@ class Teaching:
     course : Course
         What the curve and the time line show.
     """
+
+    previewed = Signal(Previewed)  #: augmented patches came
 
     def __init__(self, client: Client, board: Board, autopilot: Autopilot) -> None:
         self._client, self._board, self._autopilot = client, board, autopilot
@@ -54,9 +61,15 @@ class Teaching:
         self._client.send(GoBack(step))
         self._board.say()
 
+    def preview(self, config: TrainConfig, seed: int) -> None:
+        """Ask for augmented patches of what the session learns from; `previewed` tells them."""
+        self._client.preview(config, seed)
+
     def take(self, event: Event) -> None:
         """Take note of what the session told."""
         self.course.take(event)
+        if isinstance(event, Previewed):
+            self.previewed.emit(event)
         if isinstance(event, WentBack):
             self._board.set(step=event.step)
             self._board.say(f"The network is as it was at step {event.step:,}; Undo brings step {event.before:,} back.")

@@ -123,6 +123,16 @@ class GoBack(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class Preview(Command):
+    """Show `count` augmented patches as training with `config` would learn from them; nothing is learnt."""
+
+    request: int
+    config: TrainConfig
+    count: int = 6
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PredictView(Command):
     """Predict the spatial `box` at position `lead` of image `key`; a newer view replaces it.
 

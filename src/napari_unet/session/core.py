@@ -28,6 +28,7 @@ from napari_unet.session.arrays import close_array, open_array
 from napari_unet.session.comparing import compare
 from napari_unet.session.messages import Compared, Failed, ModelChanged, PredictionDone, Ready, SnapshotSaved, Tile
 from napari_unet.session.model import Model, adapted_state, history_entry
+from napari_unet.session.patches import look
 from napari_unet.session.reviewing import Subject, review
 from napari_unet.session.soft import soften
 from napari_unet.training.loop import Trainer
@@ -234,6 +235,10 @@ class SessionCore:
     def _(self, command: do.StopTraining) -> list[Event]:
         self._stopping = True
         return []
+
+    @_do.register
+    def _(self, command: do.Preview) -> list[Event]:
+        return [look(self._need_trainer(), command)]
 
     @_do.register
     def _(self, command: do.PredictView) -> list[Event]:

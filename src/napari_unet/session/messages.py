@@ -115,6 +115,27 @@ class ObjectsMeasured(Reviewed):
 
 
 @dataclass(frozen=True, slots=True)
+class Previewed(Event):
+    """The augmented patches that `Preview` asked for; of volumes one plane each.
+
+    Attributes
+    ----------
+    request : int
+    images : ndarray
+        uint8 ``(N, C, *plane)``.
+    targets : ndarray
+        int16 ``(N, *plane)``, class indices, -1 = not annotated.
+    weights : ndarray
+        float32 ``(N, *plane)``, what each pixel counts.
+    """
+
+    request: int
+    images: npt.NDArray[np.uint8]
+    targets: npt.NDArray[np.int16]
+    weights: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
 class Failed(Event):
     """Something could not be done; `message` tells the user what to do. The session goes on."""
 

@@ -16,10 +16,12 @@ from napari_unet._napari.widgets.copy_menu import CopyMenu
 from napari_unet._napari.widgets.folded import FoldedForm
 from napari_unet._napari.widgets.learning_curve import LearningCurve
 from napari_unet._napari.widgets.model_file import ask_for_model
+from napari_unet._napari.widgets.patch_gallery import PatchGallery
 from napari_unet._napari.widgets.tab import Tab, button, call, column, labelled
 from napari_unet._napari.widgets.timeline import Timeline
 from napari_unet.config import ModelConfig, TrainConfig
 from napari_unet.presets import TRAININGS, training_name
+from napari_unet.session.messages import Previewed
 from napari_unet.session.projects import Settings
 
 
@@ -36,6 +38,7 @@ class TrainTab(Tab):
         self.curve = LearningCurve(controller.teaching.course, self)
         self.timeline = Timeline(controller.teaching.course, self)
         self.budget = Budget(self)
+        self.gallery = PatchGallery(self)
         self.settings = FoldedForm("Training settings", TrainConfig(), ("seconds", "device", "threads"))
         self.network = FoldedForm("Network settings", ModelConfig(), ("in_channels",))
         self.preset = QComboBox()
@@ -86,10 +89,10 @@ class TrainTab(Tab):
         row.addWidget(self.toggle, 2)
         row.addWidget(self.pause, 1)
         layout.addLayout(row)
-        for widget in (self.sources, self.curve, self.timeline):
+        for widget in (self.curve, self.timeline):
             layout.addWidget(widget)
         layout.addLayout(labelled(("&Preset", self.preset)))
-        for widget in (self.budget, self.settings, self.network, self.start):
+        for widget in (self.budget, self.gallery, self.settings, self.network, self.start, self.sources):
             layout.addWidget(widget)
         row = QHBoxLayout()
         row.addWidget(self.again)
@@ -103,6 +106,8 @@ class TrainTab(Tab):
         self.toggle.clicked.connect(partial(call, controller.toggle))
         self.pause.clicked.connect(partial(call, self._on_pause))
         self.timeline.chosen.connect(controller.teaching.go_back)
+        self.gallery.wanted.connect(controller.preview)
+        controller.teaching.previewed.connect(self._on_previewed)
         self.preset.activated.connect(self._on_preset)
         self.from_file.clicked.connect(partial(call, self._on_file))
         self.again.clicked.connect(partial(call, controller.start_again))
@@ -139,6 +144,9 @@ class TrainTab(Tab):
         now = self.controller.settings()
         model, training = TRAININGS[self.preset.itemData(index)].apply(now.model, now.training)
         self.controller.use(now.replace(model=model, training=training))
+
+    def _on_previewed(self, found: Previewed) -> None:
+        self.gallery.show_patches(found, self.controller.model.class_colors)
 
     def _on_file(self) -> None:
         path = ask_for_model(self)
