@@ -361,3 +361,31 @@ class ObjectRows:
     intensities: npt.NDArray[np.float64]
     confidences: npt.NDArray[np.float64]
     boxes: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about strokes that the user should look at.
+
+    Attributes
+    ----------
+    kind : {"misfit", "swapped", "shared"}
+        The network sees another class, though not surely; is sure of another class; one value lies on two objects.
+    point : tuple of int
+        A painted pixel of the label image.
+    value : int
+        What is painted.
+    seen : int
+        The class that the network sees, as strokes say it.
+    chance : float
+        Mean probability of what is painted.
+    size : int
+        Painted pixels.
+    """
+
+    kind: Literal["misfit", "swapped", "shared"]
+    point: tuple[int, ...]
+    value: int
+    seen: int
+    chance: float
+    size: int

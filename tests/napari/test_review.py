@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 
+from napari_unet._napari.widgets.check_list import CheckList
 from napari_unet._napari.widgets.dock import UNetWidget
 from napari_unet._napari.widgets.object_table import ObjectTable
 from napari_unet.config import ModelConfig, TrainConfig
 from napari_unet.data.synthetic import touching_cells
-from napari_unet.events import ObjectRows, Place, Started, Step
+from napari_unet.events import Finding, ObjectRows, Place, Started, Step
 from napari_unet.session import commands as do
 from napari_unet.session.arrays import close_array, open_array
 from napari_unet.session.inline import InlineSession
-from napari_unet.session.messages import Advised, Failed, ObjectsMeasured, Ready
+from napari_unet.session.messages import Advised, Failed, ObjectsMeasured, Ready, StrokesChecked
 
 SMALL = ModelConfig(width=4, depth=2)
 QUICK = TrainConfig(patch_size=48, batch_size=2, steps=40)
@@ -303,3 +304,35 @@ def test_the_table_with_mouse_and_keys(dock, cells, qtbot):
     if table.view.selectionModel().selectedRows()[0].row() != line:
         qtbot.keyClick(table.view, Qt.Key.Key_A)
         assert (strokes.data != painted).any() or "accepted" in dock.status.text()
+
+
+# ---------------------------------------------------------------------- strokes that do not fit
+
+
+def test_findings_are_listed_and_a_click_goes_there(trained, session, viewer, qtbot):
+    panel = CheckList(trained)
+    qtbot.addWidget(panel)
+    panel.show()
+    qtbot.mouseClick(panel.check, Qt.MouseButton.LeftButton)
+    (asked,) = session.sent(do.CheckStrokes)
+    found = (Finding("swapped", (5, 50), 1, 2, 0.02, 30), Finding("misfit", (30, 8), 2, 1, 0.4, 30))
+    session.events.append(StrokesChecked(asked.request, found, True))
+    trained.tick()
+    assert panel.list.count() == 2
+    assert "wrong class" in panel.list.item(0).text()
+    place = panel.list.visualItemRect(panel.list.item(1))
+    qtbot.mouseClick(panel.list.viewport(), Qt.MouseButton.LeftButton, pos=place.center())
+    assert centre_of(viewer) == (30, 8)
+
+
+def test_a_class_without_strokes_is_listed(trained, session):
+    lines = []
+    trained.reviewing.checks.listed.connect(lines.append)
+    strokes = trained.link.strokes
+    strokes.data_setitem(np.nonzero(strokes.data == 1), 0)
+    trained.tick()
+    trained.attempt(trained.reviewing.checks.check)
+    (asked,) = session.sent(do.CheckStrokes)
+    session.events.append(StrokesChecked(asked.request, (), True))
+    trained.tick()
+    assert lines[-1] == [("No background is painted: paint a little of it.", None)]

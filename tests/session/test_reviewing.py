@@ -182,3 +182,24 @@ def test_no_objects_are_an_empty_list(desk):
     rows, _ = measure(desk, np.ones(desk.image.array.shape, np.uint8))
     assert len(rows.sizes) == 0
     assert rows.boxes.shape == (0, 3, 2)
+
+
+# ---------------------------------------------------------------------- strokes
+
+
+def test_a_swapped_stroke_is_found_on_its_slice(desk):
+    strokes = desk.strokes.array
+    before = strokes.copy()
+    predicted = desk.session._core._model().predict(desk.image.array, axes="ZYX")[2]
+    y = int((predicted == 1).sum(1).argmax())
+    row = np.flatnonzero(predicted[y] == 1)
+    run = max(np.split(row, np.flatnonzero(np.diff(row) > 1) + 1), key=len)
+    assert len(run) > 4
+    strokes[2, y, run] = 2
+    desk.session.send(do.CheckStrokes(30, "a"))
+    answer = until(desk.session, Reviewed)[-1]
+    strokes[...] = before
+    assert answer.complete
+    assert any(one.point[:2] == (2, y) and (one.value, one.seen) == (2, 1) for one in answer.findings)
+    chances = [one.chance for one in answer.findings]
+    assert chances == sorted(chances)

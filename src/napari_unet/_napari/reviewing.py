@@ -9,6 +9,7 @@ from psygnal import Signal
 from napari_unet._napari.advice import Advice
 from napari_unet._napari.axes import label_shape, pixels
 from napari_unet._napari.board import Board
+from napari_unet._napari.checks import Checks
 from napari_unet._napari.client import SessionClient
 from napari_unet._napari.model_in_use import ModelInUse
 from napari_unet._napari.objects import Objects
@@ -18,7 +19,7 @@ from napari_unet.config import ModelConfig
 from napari_unet.errors import AnnotationError
 from napari_unet.session.arrays import SharedArray, share
 from napari_unet.session.commands import Meaning
-from napari_unet.session.messages import Advised, Compared, Looking, ObjectsMeasured, Reviewed
+from napari_unet.session.messages import Advised, Compared, Looking, ObjectsMeasured, Reviewed, StrokesChecked
 
 
 class Reviewing:
@@ -38,6 +39,8 @@ class Reviewing:
         Leads to where a stroke teaches most.
     objects : Objects
         What was found, to be accepted or corrected.
+    checks : Checks
+        Strokes that the model does not fit.
     """
 
     scored = Signal(dict)  #: scores came, as `napari_unet.score` names them
@@ -48,6 +51,7 @@ class Reviewing:
         self._link, self._client = link, client
         self.advice = Advice(link, client, strokes, model, board)
         self.objects = Objects(link, client, strokes, model, board)
+        self.checks = Checks(link, client, strokes, model, board)
         self._shared: list[Any] = []
 
     def compare(self, truth: Any, meaning: Meaning, model: ModelConfig) -> None:
@@ -80,6 +84,8 @@ class Reviewing:
             self.advice.take(answer)
         elif isinstance(answer, ObjectsMeasured):
             self.objects.take(answer)
+        elif isinstance(answer, StrokesChecked):
+            self.checks.take(answer)
         elif isinstance(answer, Looking):
             self.objects.note(answer)
 

@@ -29,7 +29,7 @@ def rarity(painted: Sequence[int]) -> Floats:
     Examples
     --------
     >>> rarity([900, 100]).round(2).tolist()
-    [0.75, 2.24]
+    [0.75, 2.23]
     """
     counts = np.asarray(painted, float) + 1
     worth: Floats = np.clip(np.sqrt(counts.sum() / (len(counts) * counts)), 1 / RAREST, RAREST)

@@ -214,5 +214,10 @@ class MeasureObjects(Review):
 
 
 @dataclass(frozen=True, slots=True)
+class CheckStrokes(Review):
+    """Which strokes does the model not fit? Answered by `StrokesChecked`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown(Command):
     """End the session after the commands sent before."""

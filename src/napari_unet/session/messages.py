@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.config import ModelConfig
-from napari_unet.events import Event, ObjectRows, Place
+from napari_unet.events import Event, Finding, ObjectRows, Place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,6 +133,14 @@ class Previewed(Event):
     images: npt.NDArray[np.uint8]
     targets: npt.NDArray[np.int16]
     weights: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class StrokesChecked(Reviewed):
+    """What is to be looked at, the worst fit first; `complete` when all strokes were looked at."""
+
+    findings: tuple[Finding, ...]
+    complete: bool
 
 
 @dataclass(frozen=True, slots=True)

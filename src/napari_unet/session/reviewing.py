@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import singledispatch
-from itertools import islice
+from itertools import islice, product
 from math import prod
 from typing import Any
 
@@ -17,14 +17,15 @@ from napari_unet.data.annotations import overlap
 from napari_unet.data.normalize import Normalizer
 from napari_unet.data.source import ImageSource, Index
 from napari_unet.errors import SessionError
-from napari_unet.events import Event, Place, TileDone
+from napari_unet.events import Event, Finding, Place, TileDone
 from napari_unet.prediction.advice import REACH, distance_to, places
+from napari_unet.prediction.checking import findings
 from napari_unet.prediction.instances import connected
 from napari_unet.prediction.measuring import Measuring, boxes_of
 from napari_unet.prediction.predictor import Predictor
 from napari_unet.session.arrays import close_array, open_array
-from napari_unet.session.commands import Advise, Box, MeasureObjects, Review
-from napari_unet.session.messages import Advised, Looking, ObjectsMeasured
+from napari_unet.session.commands import Advise, Box, CheckStrokes, MeasureObjects, Review
+from napari_unet.session.messages import Advised, Looking, ObjectsMeasured, StrokesChecked
 from napari_unet.session.soft import per_class
 
 Chances = npt.NDArray[np.float32]
@@ -38,6 +39,9 @@ SECOND_LOOKS = 4
 CONTEXT = {2: 32, 3: 12}
 #: Places that are told.
 PLACES = 24
+#: Windows whose strokes are checked, and findings that are told, at most.
+MOST_CHECKED = 128
+MOST_FINDINGS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +223,33 @@ def _places_of(index: Index, source: ImageSource) -> tuple[Lead, list[slice]]:
     place = dict(zip(source.label_axes, index, strict=True))
     lead = tuple(at for axis in source.lead_axes if isinstance(at := place[axis], int))
     return lead, [side for axis in source.spatial_axes if isinstance(side := place[axis], slice)]
+
+
+@review.register
+def _(command: CheckStrokes, subject: Subject) -> Iterator[Event]:
+    windows = list(islice(_painted_windows(subject), MOST_CHECKED + 1))
+    found: list[Finding] = []
+    for number, window in enumerate(windows[:MOST_CHECKED], start=1):
+        strokes = np.asarray(subject.strokes[subject.source.label_index(window.lead, window.box)])
+        for one in findings(strokes, subject.chances(window), objects=subject.model.task == "instances"):
+            inside = [slice(a + side.start, a + side.start + 1) for a, side in zip(one.point, window.box, strict=True)]
+            index = subject.source.label_index(window.lead, inside)
+            point = tuple(part.start if isinstance(part, slice) else part for part in index)
+            found.append(replace(one, point=point))
+        yield Looking(command.request, number, min(len(windows), MOST_CHECKED))
+    found.sort(key=lambda one: one.chance)
+    yield StrokesChecked(command.request, tuple(found[:MOST_FINDINGS]), len(windows) <= MOST_CHECKED)
+
+
+def _painted_windows(subject: Subject) -> Iterator[Window]:
+    """All windows with strokes."""
+    source, edge = subject.source, EDGE[subject.source.ndim]
+    grid = [range(-(-n // edge)) for n in source.spatial]
+    for lead in source.planes() if subject.strokes is not None else ():
+        for cell in product(*grid):
+            window = _window(source, (*lead, *cell), edge)
+            if np.asarray(subject.strokes[source.label_index(lead, window.box)]).any():
+                yield window
 
 
 def _places(

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_unet._napari.advice import NEXT_KEY
 from napari_unet._napari.controller import Controller
+from napari_unet._napari.widgets.check_list import CheckList
 from napari_unet._napari.widgets.layer_combo import LayerCombo
 from napari_unet._napari.widgets.object_table import ObjectTable
 from napari_unet._napari.widgets.tab import Tab, button, call, column, heading, labelled, line
@@ -62,6 +63,7 @@ class ReviewTab(Tab):
             "Go to where a stroke teaches most, brush in hand: where the model is unsure, far from all strokes.",
         )
         self.objects = ObjectTable(controller)
+        self.checks = CheckList(controller)
         self.truth = LayerCombo("choose a labels layer", self)
         self.truth.setToolTip("A labels layer of this image that is known to be right.")
         self.meaning = QComboBox()
@@ -83,6 +85,7 @@ class ReviewTab(Tab):
         layout.addWidget(heading("Correct", "Paint where it teaches the model most."))
         layout.addWidget(self.next)
         layout.addWidget(self.objects)
+        layout.addWidget(self.checks)
         layout.addWidget(line())
         layout.addWidget(heading("Scores", "Numbers that say how good the prediction is."))
         layout.addLayout(labelled(("Tr&uth", self.truth), ("Its &values", self.meaning)))
