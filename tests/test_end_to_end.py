@@ -39,6 +39,6 @@ def test_a_volume_is_learnt_in_3d():
     image, truth = next((i, t) for i, t in read("qcanet_mouse_embryo_3d") if i.ndim == 3)
     strokes = paint_strokes(truth, seed=0, fraction=0.01)
     config = nu.ModelConfig(ndim=3, width=8, depth=3, spacing=(2.18, 1, 1))
-    training = nu.TrainConfig(steps=40, patch_size=48, batch_size=2, device="cpu")
+    training = nu.TrainConfig(steps=60, patch_size=48, batch_size=2, device="cpu")
     model = nu.fit(image, strokes, model=config, training=training)
     assert iou(model.predict(image) > 1, truth > 0) > 0.4

@@ -39,6 +39,9 @@ def _check_flops(larger):
 
 
 def test_memory_is_what_torch_allocates(larger):
+    if (larger.architecture, larger.ndim) == ("fcn32s", 3):
+        # With a single thread, oneDNN runs its long kernels through a workspace of their own.
+        torch.set_num_threads(2)
     _check_memory(larger)
 
 

@@ -185,6 +185,7 @@ def test_any_shape_chunk_shard_and_tile(tmp_path_factory, layout):
     np.testing.assert_array_equal(level(target), FLAT.predict(image(*shape), "YX", device="cpu"))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 12)), min_size=1, max_size=3))
 def test_units_part_the_array_and_none_is_shared(axes):
     grid = UnitGrid(tuple(n for n, _ in axes), tuple(u for _, u in axes))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
+from math import prod
 from typing import Any
 from zlib import crc32
 
@@ -67,7 +68,8 @@ class ChangedBlocks:
             self._changed[at] = None
         if not isinstance(data, np.ndarray) and self._pixels == LATER_PIXELS:
             return
-        pixels = self._pixels
+        # no pixel twice in one look, however small the layer
+        pixels = min(self._pixels, prod(self.shape))
         while pixels > 0:
             band = next(self._bands)
             pixels -= self._find(data, band)

@@ -14,6 +14,8 @@ from napari_unet.networks.plan import parameters, plan
 
 #: Copies of the weights while training: weights, gradients, two moments of AdamW, moving average.
 TRAINING_COPIES = 5
+#: Copies of its weights, in other orders, that a convolution of so many axes makes in its backward pass.
+REORDERED = {2: 2, 3: 4}
 FLOAT = 4
 INDEX = 8
 
@@ -192,7 +194,7 @@ def _training_peak(graph: Graph, moves: Sequence[Move], sizes: Sequence[int]) ->
         if node.op in FIXED:
             continue
         sources = [i for i in node.inputs if graph.nodes[i].op not in FIXED]
-        fresh = sum(sizes[i] for i in sources) + 2 * parameters(graph, node)
+        fresh = sum(sizes[i] for i in sources) + REORDERED[graph.ndim] * parameters(graph, node)
         peak = max(peak, alive + FLOAT * (sum(gradients.values()) + fresh))
         gradients.pop(move.index)
         gradients.update({i: sizes[i] for i in sources})
