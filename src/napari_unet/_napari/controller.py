@@ -23,6 +23,7 @@ from napari_unet._napari.in_words import in_words
 from napari_unet._napari.live_view import LiveView
 from napari_unet._napari.looking import Looking
 from napari_unet._napari.model_in_use import ModelInUse, check_fit
+from napari_unet._napari.results import Results
 from napari_unet._napari.reviewing import Reviewing
 from napari_unet._napari.safekeeping import Safekeeping
 from napari_unet._napari.segmenting import Segmenting
@@ -70,8 +71,8 @@ class Controller:
         Scores, advice on where to paint next, objects to correct, strokes to check.
     teaching : Teaching
         Pauses, the way back to earlier states, and how training goes.
-    safe : Safekeeping
-        The project that keeps everything, and offers to go on with earlier ones.
+    results, safe : Results, Safekeeping
+        Segmentations into files; the project that keeps everything, and offers to go on with earlier ones.
     model, training, predicting : configs
         What the forms say; `model` describes the next new model.
     """
@@ -105,6 +106,7 @@ class Controller:
             self._autopilot,
             clock,
         )
+        self.results = Results(self.link, self._segmenting, self._used, self.board, self.settings)
         self.safe = Safekeeping(self.link, self._client.send, self.settings, self.use, self.load, clock)
         self._listen()
         self._on_layers()
@@ -369,6 +371,7 @@ class Controller:
         elif events:
             self.board.update()
         self.safe.tick()
+        self.results.tick()
         self._fly()
         self._look()
         self.link.display.redraw(self._clock())
@@ -378,6 +381,7 @@ class Controller:
         self.tools.close()
         self.link.cleanup()
         self._segmenting.close()
+        self.results.close()
         self._client.close()
         self.safe.close(self.state.step)
         self.reviewing.close()

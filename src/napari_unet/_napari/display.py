@@ -147,6 +147,8 @@ class Display:
         changed = 0
         if prediction is not None:
             changed = int(np.count_nonzero(prediction.data[index] != labels))
+            if changed:
+                prediction_layer.outdate(prediction)
             self._write("prediction", index, labels)
         if soft is not None:
             codes = hard_codes(self._classes)[labels] if codes is None else codes

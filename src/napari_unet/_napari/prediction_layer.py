@@ -18,6 +18,8 @@ NAME = "Prediction"
 SOFT_NAME = "Probability"
 OBJECTS_NAME = "Objects"
 ROLE = "napari-unet"
+#: Key of the metadata of a result layer that says how it was made.
+RECIPE = "napari-unet recipe"
 
 
 def make_prediction(image: Any, colors: Sequence[str]) -> Labels:
@@ -67,6 +69,12 @@ def write(viewer: Any, layer: Any, index: Index, tile: npt.NDArray[Any]) -> bool
     if not layer.visible or not _in_slice(viewer, layer, index):
         return True
     return _show_part(viewer, layer, index)
+
+
+def outdate(layer: Any) -> None:
+    """Note that a part of a result was predicted anew since: its recipe does not tell how all of it was made."""
+    if RECIPE in layer.metadata:
+        layer.metadata[RECIPE] = {**layer.metadata[RECIPE], "complete": False}
 
 
 def refresh(layer: Any) -> None:

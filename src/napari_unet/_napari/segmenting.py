@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from psygnal import Signal
 
 from napari_unet._napari.axes import label_shape
 from napari_unet._napari.client import SessionClient
+from napari_unet._napari.prediction_layer import RECIPE
 from napari_unet._napari.viewer_link import ViewerLink
 from napari_unet.config import PredictConfig
 from napari_unet.session.arrays import SharedArray
@@ -50,10 +52,14 @@ class Segmenting:
         Steps of the model that the image in use was last segmented with as a whole; 0 when it was not.
     """
 
+    finished = Signal(object, object, PredictConfig, int)  #: layer, image, settings, and steps of the model
+
     def __init__(self, link: ViewerLink, client: SessionClient, clock: Callable[[], float]) -> None:
         self._link, self._client, self._clock = link, client, clock
         self._target: SharedArray | None = None
-        self._layer: object = None
+        self._layer: Any = None
+        self._image: Any = None
+        self._config = PredictConfig()
         self._began = 0.0
         self.progress: Progress | None = None
         self.complete = 0
@@ -67,7 +73,9 @@ class Segmenting:
         if self._objects:
             self._link.display.make_objects()
         self._target = SharedArray(label_shape(self._link.image), np.uint32 if self._objects else np.uint8)
-        self._layer = self._role()
+        self._layer, self._image, self._config = self._role(), self._link.image, config
+        if self._layer is not None:
+            self._layer.metadata.pop(RECIPE, None)
         self._began = self._clock()
         self.progress = Progress(0, 0)
         self._client.predict_image(key, self._target.ref, config)
@@ -88,6 +96,8 @@ class Segmenting:
 
     def finish(self, step: int) -> None:
         """All tiles have come, predicted by a model of `step` steps."""
+        if self._layer is not None:
+            self.finished.emit(self._layer, self._image, self._config, step)
         self.drop()
         self.complete = step
         self._link.display.refresh()
@@ -106,7 +116,7 @@ class Segmenting:
         """Nothing more will come."""
         self.progress = None
         self.complete = 0
-        self._layer = None
+        self._layer = self._image = None
         self.close()
 
     def close(self) -> None:

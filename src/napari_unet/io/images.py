@@ -105,13 +105,13 @@ def write_labels(
 ) -> None:
     """Write a label image (or probabilities) to a compressed TIFF.
 
-    It becomes an ImageJ hyperstack where ImageJ knows type and axes, else an OME-TIFF, else a plain TIFF that names its
-    axes. A failed write leaves an older file as it was.
+    It becomes an OME-TIFF if its name says so, else an ImageJ hyperstack where ImageJ knows type and axes, else an
+    OME-TIFF, else a plain TIFF that names its axes. A failed write leaves an older file as it was.
 
     Parameters
     ----------
     path : path-like
-        The file, usually ``.tif``.
+        The file, usually ``.tif`` or ``.ome.tif``.
     array : ndarray
         Labels of any integer type or bool, or float32 probabilities.
     axes : str
@@ -134,7 +134,8 @@ def write_labels(
         raise ImageError(f"choose another name or allow overwriting: '{path}' exists already")
     try:
         with replacing(path) as temporary:
-            write_tiff(temporary, array, axes, tuple(spacing) if spacing else None)
+            as_ome = Path(path).name.lower().endswith((".ome.tif", ".ome.tiff"))
+            write_tiff(temporary, array, axes, tuple(spacing) if spacing else None, as_ome=as_ome)
     except OSError as error:
         reason = error.strerror or "the disk did not take it"
         raise ImageError(f"save elsewhere or free some space: '{path}' could not be written ({reason})") from error

@@ -49,14 +49,16 @@ def read_tiff(path: Path) -> tuple[ArrayLike, str, Spacing | None, tuple[str, ..
     return array, axes, spacing, channels
 
 
-def write_tiff(path: Path, array: npt.NDArray[Any], axes: str, spacing: Spacing | None) -> None:
-    """Compressed, in the dialect that keeps most of what is known."""
+def write_tiff(
+    path: Path, array: npt.NDArray[Any], axes: str, spacing: Spacing | None, *, as_ome: bool = False
+) -> None:
+    """Compressed, in the dialect that keeps most of what is known, or `as_ome`."""
     array = _storable(array)
     options: dict[str, Any] = {"compression": "zlib", "photometric": "minisblack"}
     ordered = _is_ordered(axes)
-    if ordered and array.dtype.name in _IMAGEJ_TYPES and array.nbytes < 2**31:
+    if ordered and not as_ome and array.dtype.name in _IMAGEJ_TYPES and array.nbytes < 2**31:
         options |= _as_imagej(axes, spacing)
-    elif ordered:
+    elif ordered or as_ome:
         options |= {"ome": True, "metadata": {"axes": axes, **_ome_sizes(axes, spacing)}}
     else:
         options["metadata"] = {"axes": axes} | ({"spacing": list(spacing)} if spacing else {})

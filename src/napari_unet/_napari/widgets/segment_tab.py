@@ -15,6 +15,7 @@ from napari_unet._napari.segmenting import Progress
 from napari_unet._napari.widgets.copy_menu import CopyMenu
 from napari_unet._napari.widgets.folded import FoldedForm
 from napari_unet._napari.widgets.model_file import ModelFile
+from napari_unet._napari.widgets.result_file import ResultFile
 from napari_unet._napari.widgets.tab import Tab, button, call, column, heading, labelled, line
 from napari_unet.config import PredictConfig
 from napari_unet.session.projects import Settings
@@ -43,6 +44,7 @@ class SegmentTab(Tab):
         self.copy = CopyMenu(
             controller, "prediction", "This segmentation as a command or a script, equal to the layer to the pixel."
         )
+        self.result = ResultFile()
         self.model = ModelFile()
         self._arrange()
         self._connect()
@@ -67,6 +69,7 @@ class SegmentTab(Tab):
         row.addWidget(self.cancel, 1)
         layout.addLayout(labelled(("&Result", self.output)))
         layout.addLayout(row)
+        layout.addWidget(self.result)
         layout.addWidget(self.settings)
         layout.addWidget(self.copy)
         layout.addWidget(line())
@@ -81,6 +84,7 @@ class SegmentTab(Tab):
         self.output.activated.connect(partial(call, self._on_output))
         self.settings.valueChanged.connect(self._on_settings)
         self.settings.refused.connect(controller.board.complain)
+        self.result.save.connect(self._on_save)
         self.model.save.connect(controller.save)
         self.model.load.connect(controller.load)
         controller.settings_restored.connect(self._show_settings)
@@ -95,6 +99,9 @@ class SegmentTab(Tab):
             self.bar.setRange(0, progress.total)
             self.bar.setValue(progress.done)
             self.bar.setFormat(f"%p %{_remaining(progress.seconds)}")
+
+    def _on_save(self, path: str, zero: bool, overwrite: bool) -> None:
+        self.controller.results.save(path, zero=zero, overwrite=overwrite)
 
     def _show_settings(self, settings: Settings) -> None:
         self.settings.setValue(settings.predicting)

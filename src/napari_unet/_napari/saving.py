@@ -1,0 +1,106 @@
+"""Result layers to files, in a thread of their own: the window never waits for a disk."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_unet._napari.axes import layer_axes
+from napari_unet._napari.board import Board
+from napari_unet._napari.prediction_layer import RECIPE
+from napari_unet._napari.viewer_link import ViewerLink
+from napari_unet.config import Output
+from napari_unet.errors import AnnotationError, ImageError, NapariUnetError
+from napari_unet.session.results import Result, check_name, save_result
+
+
+class Saving:
+    """At most one file at a time; what is being written when napari closes is written to its end.
+
+    Parameters
+    ----------
+    link : ViewerLink
+    board : Board
+        Is told how it went.
+    """
+
+    def __init__(self, link: ViewerLink, board: Board) -> None:
+        self._link, self._board = link, board
+        self._thread: ThreadPoolExecutor | None = None
+        self._written: Future[None] | None = None
+        self._path = Path()
+
+    def save(
+        self, output: Output, path: Path, classes: tuple[tuple[str, str], ...], *, zero: bool, overwrite: bool
+    ) -> None:
+        """Write the Objects layer when `output` is "instances", else the Prediction layer, as it is now.
+
+        Parameters
+        ----------
+        output : str
+        path : Path
+            Its ending tells the format.
+        classes : tuple of (str, str)
+            Names and colours.
+        zero : bool
+            Write background as 0, the classes as 1, 2, ...
+        overwrite : bool
+            Replace what is there; the user was asked.
+
+        Raises
+        ------
+        NapariUnetError
+            When there is nothing to save, or a file is being written already.
+        """
+        layer = self._link.objects if output == "instances" else self._link.prediction
+        if layer is None or not layer.data.any():
+            what = "objects" if output == "instances" else "classes"
+            raise AnnotationError(f"There are no {what} to save yet: press Segment image first.")
+        if self._written is not None:
+            raise ImageError(f"Wait a moment: {self._path.name} is still being written.")
+        check_name(path)
+        axes = layer_axes(self._link.image).removesuffix("C")
+        named = () if output == "instances" else classes
+        recipe = layer.metadata.get(RECIPE, {})
+        result = Result(np.array(layer.data), axes, spacing(layer, axes), named, recipe)
+        self._thread = self._thread or ThreadPoolExecutor(1, "napari-unet-saving")
+        self._path = path
+        self._written = self._thread.submit(save_result, path, result, zero=zero, overwrite=overwrite)
+        self._board.say(f"Saving {path.name}.")
+
+    def tick(self) -> None:
+        """Tell when a file is written, or why it is not."""
+        if self._written is None or not self._written.done():
+            return
+        written, self._written = self._written, None
+        try:
+            written.result()
+        except NapariUnetError as error:
+            self._board.complain(str(error))
+        else:
+            self._board.say(f"Saved the result to {self._path}.")
+
+    def close(self) -> None:
+        """Take no more."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=False)
+
+
+def spacing(layer: Any, axes: str) -> tuple[float, ...] | None:
+    """Pixel size of a layer along its spatial axes in micrometres.
+
+    Where napari knows no unit, a scale other than 1 counts as micrometres: so do the readers of most formats mean it.
+    """
+    spatial = [place for place, axis in enumerate(axes) if axis in "ZYX"]
+    found = [_micrometres(float(abs(layer.scale[at])), layer.units[at]) for at in spatial]
+    return None if all(size is None for size in found) else tuple(1.0 if size is None else size for size in found)
+
+
+def _micrometres(size: float, unit: Any) -> float | None:
+    """A length in micrometres; None where neither unit nor size tell of one."""
+    if unit.is_compatible_with("micrometer"):
+        return float((size * unit).to("micrometer").magnitude)
+    return None if size == 1 else size

@@ -1,0 +1,104 @@
+"""A result layer to a file: OME-TIFF, OME-Zarr or TIFF labels, by the ending of its name. Free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from napari_unet.errors import ImageError
+from napari_unet.io.images import write_labels
+from napari_unet.io.ome_zarr_store import canonical
+from napari_unet.io.zarr_labels import write_store
+from napari_unet.prediction.units import choose_unit
+
+ENDINGS = (".ome.tif", ".ome.tiff", ".tif", ".tiff", ".ome.zarr", ".zarr")
+#: Edges of a chunk and of a shard, pixels.
+CHUNK, SHARD = 512, 2048
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """A label image to be kept.
+
+    Attributes
+    ----------
+    array : ndarray
+        Labels.
+    axes : str
+        One letter for each axis, for example ``"TZYX"``.
+    spacing : tuple of float or None
+        Pixel size along the spatial axes in micrometres.
+    classes : tuple of (str, str)
+        Name and colour of the values 1, 2, ...; empty when the values are single objects.
+    recipe : mapping
+        How it was made; an OME-Zarr store keeps it.
+    """
+
+    array: npt.NDArray[Any]
+    axes: str
+    spacing: tuple[float, ...] | None = None
+    classes: tuple[tuple[str, str], ...] = ()
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+
+def save_result(path: Path, result: Result, *, zero: bool = False, overwrite: bool = False) -> None:
+    """Write a label image, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in one of `ENDINGS`.
+    result : Result
+    zero : bool
+        Write background as 0 and the classes as 1, 2, ...; what is not predicted counts as background then.
+    overwrite : bool
+        Replace what is there.
+
+    Raises
+    ------
+    ImageError
+        When the name ends in something else, when something is there, or when it cannot be written.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> save_result(Path(mkdtemp()) / "cells.ome.tif", Result(np.ones((8, 9), np.uint8), "YX", (0.5, 0.5)))
+    """
+    check_name(path)
+    zero = zero and bool(result.classes)
+    try:
+        # 0 (not predicted) stays 0, 1 (background) becomes 0
+        array = result.array - (result.array > 0) if zero else result.array
+        if path.suffix.lower() == ".zarr":
+            _save_zarr(path, array, result, zero=zero, overwrite=overwrite)
+        else:
+            write_labels(path, array, result.axes, result.spacing, overwrite=overwrite)
+    except MemoryError as error:
+        raise ImageError("close other images or programs: there is not enough memory to save this result") from error
+
+
+def check_name(path: Path) -> None:
+    """Raise a sentence unless the ending of the name tells a format."""
+    if not path.name.lower().endswith(ENDINGS):
+        raise ImageError(f"choose a name that ends in .ome.tif, .ome.zarr or .tif: '{path.name}' does not")
+
+
+def _save_zarr(path: Path, array: npt.NDArray[Any], result: Result, *, zero: bool, overwrite: bool) -> None:
+    axes = canonical(result.axes)
+    ordered = array.transpose([result.axes.index(axis) for axis in axes])
+    chunks, unit = choose_unit(ordered.shape, axes, "YX", CHUNK, SHARD)
+    layout = {
+        "axes": axes,
+        "shape": list(ordered.shape),
+        "chunks": list(chunks),
+        "unit": list(unit),
+        "dtype": array.dtype.name,
+        "spacing": list(result.spacing) if result.spacing else None,
+    }
+    values = enumerate(result.classes, start=0 if zero else 1)
+    classes = [{"value": value, "name": name, "color": color} for value, (name, color) in values]
+    write_store(path, ordered, layout, {"classes": classes, "recipe": dict(result.recipe)}, overwrite=overwrite)

@@ -1,0 +1,174 @@
+"""Results into files, with real clicks in real dialogs, and a session that really segments."""
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit, QMessageBox
+
+import napari_unet as nu
+from napari_unet._napari.prediction_layer import RECIPE
+from napari_unet._napari.saving import spacing
+from napari_unet._napari.widgets.dock import UNetWidget
+from napari_unet._napari.widgets.result_file import completed
+from napari_unet.config import ModelConfig, TrainConfig
+from napari_unet.data.synthetic import touching_cells
+from napari_unet.io.images import read_image
+from napari_unet.session.inline import InlineSession
+
+LEFT = Qt.MouseButton.LeftButton
+SCALE, STEPS = (0.5, 0.25), 40
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return touching_cells((96, 112), seed=3)
+
+
+@pytest.fixture(scope="module")
+def model(cells, tmp_path_factory):
+    """A file with a model that tells cells from background."""
+    path = tmp_path_factory.mktemp("model") / "cells.unet"
+    strokes = np.where(cells.labels > 0, 2, 1).astype(np.uint8)
+    config = TrainConfig(patch_size=48, batch_size=2, steps=STEPS, learning_rate=1e-2)
+    nu.fit([cells.image], [strokes], model=ModelConfig(width=8, depth=2), training=config).save(path)
+    return path
+
+
+@pytest.fixture
+def dock(make_napari_viewer, cells, model, qtbot):
+    """A dock with a model, on an image with scale, place and units."""
+    viewer = make_napari_viewer(show=True)
+    viewer.add_image(cells.image, name="cells", scale=SCALE, translate=(3, 4), units=("um", "um"))
+    made = UNetWidget(viewer, InlineSession("cpu"))
+    viewer.window.add_dock_widget(made, name="U-Net segmentation")
+    made.viewer = viewer
+    made.controller.set_live(False)
+    made.controller.training = TrainConfig(batch_size=2)
+    made.controller.load(model)
+    qtbot.waitUntil(lambda: made.controller.state.step == STEPS, timeout=60_000)
+    made.show_page(made.segment)
+    yield made
+    made.close_session()
+
+
+def click(qtbot, widget):
+    assert widget.isVisible()
+    qtbot.mouseClick(widget, LEFT)
+
+
+def segment(dock, qtbot, output="labels"):
+    dock.segment.output.setCurrentIndex(dock.segment.output.findData(output))
+    dock.segment._on_output()
+    click(qtbot, dock.segment.start)
+    qtbot.waitUntil(lambda: "is segmented" in dock.status.text(), timeout=60_000)
+
+
+def answering(qtbot, *answers):
+    """Answer the dialogs that come up, one after the other: a path is typed, a button is clicked."""
+    waiting, asked = list(answers), []
+
+    def look():
+        dialog = QApplication.activeModalWidget()
+        if isinstance(dialog, QFileDialog) and isinstance(waiting[0], str):
+            dialog.findChild(QLineEdit, "fileNameEdit").setText(waiting.pop(0))
+            qtbot.keyClick(dialog.findChild(QLineEdit, "fileNameEdit"), Qt.Key.Key_Return)
+        elif isinstance(dialog, QMessageBox) and not isinstance(waiting[0], str):
+            asked.append(dialog.text())
+            qtbot.mouseClick(dialog.button(waiting.pop(0)), LEFT)
+        if waiting:
+            QTimer.singleShot(50, look)
+
+    QTimer.singleShot(50, look)
+    return asked
+
+
+def save(dock, qtbot, *answers):
+    """Click *Save result...*, answer, and wait until it says that it was saved; the questions."""
+    asked = answering(qtbot, *answers)
+    click(qtbot, dock.segment.result.button)
+    return asked
+
+
+def saved(dock, qtbot):
+    qtbot.waitUntil(lambda: "Saved the result" in dock.status.text(), timeout=20_000)
+
+
+@pytest.mark.parametrize("name", ["r.ome.tif", "r.ome.zarr", "r.tif"])
+def test_the_result_is_saved_with_its_scale(dock, qtbot, tmp_path, name):
+    segment(dock, qtbot)
+    layer = dock.viewer.layers["Prediction"]
+    save(dock, qtbot, str(tmp_path / name))
+    saved(dock, qtbot)
+    found = read_image(tmp_path / name)
+    assert np.array_equal(found.array, layer.data)
+    assert found.axes == "YX"
+    assert found.spacing == pytest.approx(SCALE)
+    assert set(np.unique(layer.data)) == {1, 2}
+
+
+def test_an_existing_file_is_asked_about_and_background_may_be_zero(dock, qtbot, tmp_path):
+    segment(dock, qtbot)
+    layer, path = dock.viewer.layers["Prediction"], tmp_path / "r.ome.tif"
+    save(dock, qtbot, str(tmp_path / "r"))
+    saved(dock, qtbot)
+    before = path.read_bytes()
+    dock.controller.board.say()
+    dock.segment.result.zero.click()
+    asked = save(dock, qtbot, str(path), QMessageBox.StandardButton.No)
+    assert "exists" in asked[0]
+    assert path.read_bytes() == before
+    save(dock, qtbot, str(path), QMessageBox.StandardButton.Yes)
+    saved(dock, qtbot)
+    assert np.array_equal(read_image(path).array, layer.data - 1)
+
+
+def test_objects_are_saved_as_they_are(dock, qtbot, tmp_path):
+    segment(dock, qtbot, "instances")
+    save(dock, qtbot, str(tmp_path / "r.ome.zarr"))
+    saved(dock, qtbot)
+    objects = dock.viewer.layers["Objects"].data
+    assert objects.max() > 0
+    assert np.array_equal(read_image(tmp_path / "r.ome.zarr").array, objects)
+
+
+def test_what_cannot_be_saved_is_a_sentence(dock, qtbot, tmp_path):
+    save(dock, qtbot, str(tmp_path / "r.tif"))
+    assert "press Segment image first" in dock.status.text()
+    segment(dock, qtbot)
+    dock.controller.results.save(tmp_path / "r.png")
+    assert "ends in .ome.tif" in dock.status.text()
+    dock.controller.results.save(tmp_path / "gone" / "r.tif")
+    qtbot.waitUntil(lambda: "could not be written" in dock.status.text(), timeout=20_000)
+    assert not list(tmp_path.glob("r*"))
+
+
+def test_a_result_layer_says_where_it_lies_and_how_it_was_made(dock, qtbot, cells):
+    segment(dock, qtbot)
+    layer = dock.viewer.layers["Prediction"]
+    assert tuple(layer.scale) == SCALE
+    assert tuple(layer.translate) == (3, 4)
+    assert [str(unit) for unit in layer.units] == ["micrometer", "micrometer"]
+    recipe = layer.metadata[RECIPE]
+    assert (recipe["image"], recipe["axes"], recipe["step"], recipe["complete"]) == ("cells", "YX", STEPS, True)
+    assert recipe["model"]["width"] == 8
+    assert recipe["training"]["batch_size"] == 2
+    assert recipe["predicting"]["output"] == "labels"
+    dock.controller.link.display.write((slice(0, 9), slice(0, 9)), np.full((9, 9), 3, np.uint8))
+    assert not layer.metadata[RECIPE]["complete"]
+
+
+def test_units_become_micrometres():
+    from napari.layers import Labels
+
+    def size(scale, units):
+        return spacing(Labels(np.ones((2, 2, 2), np.uint8), scale=scale, units=units), "ZYX")
+
+    assert size((1, 1, 1), None) is None
+    assert size((2, 0.5, 0.5), None) == (2, 0.5, 0.5)
+    assert size((0.002, 500, 500), ("mm", "nm", "nm")) == pytest.approx((2, 0.5, 0.5))
+
+
+def test_a_file_in_a_store_means_the_store(tmp_path):
+    assert completed(tmp_path / "a", "OME-Zarr (*.ome.zarr *.zarr)") == tmp_path / "a.ome.zarr"
+    assert completed(tmp_path / "a.tif", "OME-Zarr (*.ome.zarr *.zarr)") == tmp_path / "a.tif"
+    assert completed(tmp_path / "a.ome.zarr" / "result.ome.tif", "") == tmp_path / "a.ome.zarr"
