@@ -1,0 +1,149 @@
+"""How a microscope might show a label image: fluorescence, phase contrast, bright field, membranes, texture, dirt."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from tools.base_model.shapes import Floats, Labels, smooth_noise
+
+
+def render(rng: np.random.Generator, labels: Labels) -> Floats:
+    """Draw an appearance of objects; the sign of the contrast is drawn too.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of all choices.
+    labels : ndarray of int32, shape (Y, X)
+        0 = background, 1.. = objects.
+
+    Returns
+    -------
+    ndarray of float32, shape (Y, X)
+        Intensities of no particular range.
+    """
+    image = _interior(rng, labels)
+    if rng.random() < 0.55:
+        image += _outline(rng, labels)
+    if rng.random() < 0.3:
+        image += _halo(rng, labels)
+    image += _dirt(rng, labels.shape[0])
+    image = ndimage.gaussian_filter(image, min(np.exp(rng.uniform(np.log(0.4), np.log(2.5))), _finest(labels)))
+    image = _light(rng, image)
+    image = _noise(rng, image)
+    return np.asarray(-image if rng.random() < 0.5 else image, np.float32)
+
+
+def _finest(labels: Labels) -> float:
+    """Blur that objects of this size survive, pixels."""
+    count = len(np.unique(labels))
+    return 0.1 * float(np.sqrt(labels.size / max(count, 1)))
+
+
+def _interior(rng: np.random.Generator, labels: Labels) -> Floats:
+    """Brightness of each object, its dome, and grain within and without."""
+    size, count = labels.shape[0], int(labels.max()) + 1
+    contrast = 0.0 if rng.random() < 0.2 else rng.uniform(0.2, 1.0)
+    level = contrast * np.clip(rng.lognormal(0, rng.uniform(0, 0.5), count), 0.2, 3)
+    level[0] = 0
+    image = level[labels].astype(np.float32)
+    if rng.random() < 0.5:
+        image *= 1 - rng.uniform(0, 0.7) * (1 - depth(labels))
+    inside = labels > 0
+    for part, strength in ((inside, 0.4), (~inside, 0.3)):
+        if rng.random() < 0.7:
+            sigma = np.exp(rng.uniform(np.log(0.7), np.log(6)))
+            image += part * rng.uniform(0, strength) * smooth_noise(rng, size, sigma)
+    return image
+
+
+def depth(labels: Labels) -> Floats:
+    """How deep a pixel lies in its object: 0 outside, rising from the border to 1 in the middle.
+
+    Parameters
+    ----------
+    labels : ndarray of int32, shape (Y, X)
+        0 = background, 1.. = objects.
+
+    Returns
+    -------
+    ndarray of float32, shape (Y, X)
+    """
+    distance = ndimage.distance_transform_edt(np.pad(~borders(labels) & (labels > 0), 1, mode="edge"))[1:-1, 1:-1]
+    count = int(labels.max())
+    if count == 0:
+        return np.zeros(labels.shape, np.float32)
+    top = np.ones(count + 1)
+    top[1:] = np.maximum(ndimage.maximum(distance, labels, np.arange(1, count + 1)), 1)
+    return np.asarray(np.where(labels > 0, distance / top[labels], 0), np.float32)
+
+
+def borders(labels: Labels) -> npt.NDArray[np.bool_]:
+    """Pixels of objects that have another label among their eight neighbours."""
+    low = ndimage.minimum_filter(labels, 3, mode="nearest")
+    high = ndimage.maximum_filter(labels, 3, mode="nearest")
+    return np.asarray((low != high) & (labels > 0))
+
+
+def contacts(labels: Labels) -> npt.NDArray[np.bool_]:
+    """Pixels within two pixels of two different objects."""
+    high = ndimage.maximum_filter(labels, 5, mode="nearest")
+    low = ndimage.minimum_filter(np.where(labels > 0, labels, np.iinfo(np.int32).max), 5, mode="nearest")
+    return np.asarray((high > 0) & (low != high) & (low != np.iinfo(np.int32).max))
+
+
+def _outline(rng: np.random.Generator, labels: Labels) -> Floats:
+    """Membranes: bright or dark lines where labels change, of unequal strength along their way."""
+    edge = ndimage.maximum_filter(labels, 3) != ndimage.minimum_filter(labels, 3)
+    width = np.exp(rng.uniform(np.log(0.5), np.log(2.5)))
+    line = ndimage.gaussian_filter(edge.astype(np.float32), width) * width * 1.5
+    strength = np.clip(1 + 0.4 * smooth_noise(rng, labels.shape[0], 12), 0, None)
+    return np.asarray(rng.choice([-1, 1]) * rng.uniform(0.3, 1.2) * line * strength, np.float32)
+
+
+def _halo(rng: np.random.Generator, labels: Labels) -> Floats:
+    """Phase contrast: light around an object, shade within; or relief: light on one side and shade on the other."""
+    mask = (labels > 0).astype(np.float32)
+    wide = ndimage.gaussian_filter(mask, rng.uniform(2, 10))
+    if rng.random() < 0.5:
+        return np.asarray(rng.uniform(0.5, 2) * (wide - mask) * (wide > 0.02), np.float32)
+    angle = rng.uniform(0, 2 * np.pi)
+    dy, dx = np.gradient(ndimage.gaussian_filter(mask, rng.uniform(0.7, 2)))
+    return np.asarray(rng.uniform(1, 4) * (np.sin(angle) * dy + np.cos(angle) * dx), np.float32)
+
+
+def _dirt(rng: np.random.Generator, size: int) -> Floats:
+    """Specks that are no objects."""
+    dirt = np.zeros((size, size), np.float32)
+    if rng.random() < 0.4:
+        count = int(rng.integers(1, 12))
+        dirt[tuple(rng.integers(size, size=(2, count)))] = rng.uniform(-1, 1, count) * rng.uniform(5, 25)
+        dirt = ndimage.gaussian_filter(dirt, rng.uniform(0.7, 2))
+    return dirt
+
+
+def _light(rng: np.random.Generator, image: Floats) -> Floats:
+    """Uneven light, and haze from out of focus."""
+    size = image.shape[0]
+    if rng.random() < 0.5:
+        image = image * np.clip(1 + rng.uniform(0, 0.4) * smooth_noise(rng, size, size / 3), 0.2, None)
+    if rng.random() < 0.5:
+        image = image + rng.uniform(0, 0.4) * smooth_noise(rng, size, size / 4)
+    if rng.random() < 0.3:
+        image = image + rng.uniform(0, 0.6) * ndimage.gaussian_filter(image, rng.uniform(5, 20))
+    return np.asarray(image, np.float32)
+
+
+def _noise(rng: np.random.Generator, image: Floats) -> Floats:
+    """Noise of the camera, now and then of photons or of neighbouring pixels together."""
+    low, high = float(image.min()), float(image.max())
+    span = max(high - low, 1e-3)
+    if rng.random() < 0.3:
+        peak = np.exp(rng.uniform(np.log(8), np.log(300)))
+        image = rng.poisson((image - low) / span * peak) / peak * span + low
+    sigma = span * rng.uniform(0, 0.12) ** 1.2
+    if rng.random() < 0.3:
+        return np.asarray(image + sigma * smooth_noise(rng, image.shape[0], rng.uniform(0.5, 1.2)), np.float32)
+    return np.asarray(image + rng.normal(0, sigma, image.shape), np.float32)
