@@ -77,6 +77,7 @@ def _options() -> argparse.Namespace:
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=int, help="optimiser steps of each network; 150 if no budget is given")
     budget.add_argument("--seconds", type=float, help="training time of each network instead")
+    parser.add_argument("--learning-rate", type=float, default=nu.TrainConfig().learning_rate, help="peak of the rate")
     parser.add_argument("--width", type=int, default=8, help="channels of the first level")
     parser.add_argument("--train", type=int, default=10, help="images that are learnt from")
     parser.add_argument("--test", type=int, default=20, help="images of nuclei to be judged on; membranes: all others")
@@ -125,7 +126,13 @@ def _train(options: argparse.Namespace) -> dict[str, float]:
     (seed,), (member,) = options.seeds, options.members
     train, test = _images(options.data[0], seed, options.train, options.test)
     training = nu.TrainConfig(
-        seed=seed, threads=options.threads, steps=options.steps, seconds=options.seconds, holdout=0, device="cpu"
+        seed=seed,
+        threads=options.threads,
+        steps=options.steps,
+        seconds=options.seconds,
+        learning_rate=options.learning_rate,
+        holdout=0,
+        device="cpu",
     )
     strokes = [np.where(sample.labels > 0, 2, 1).astype(np.uint8) for sample in train]
     config = _config(member, options.width)
