@@ -335,9 +335,17 @@ def test_a_defect_takes_nothing_else_along(image: Path, caplog):
     keeper.close()
 
 
+class Slow(np.ndarray):
+    """An image that takes its time: ten seconds for all rows of the test below."""
+
+    def __getitem__(self, index):
+        time.sleep(0.005)
+        return np.asarray(super().__getitem__(index))
+
+
 def test_strokes_do_not_wait_for_a_large_image(tmp_path: Path, monkeypatch):
     monkeypatch.setattr("napari_unet.session.keeper.COPY_BYTES", 1)
-    large = np.zeros((2000, 50), np.uint8)
+    large = np.zeros((2000, 50), np.uint8).view(Slow)
     keeper = Keeper(ProjectStore("sample"))
     keeper.image(entry(None).replace(shape=large.shape), large, copy=True)
     keeper.layer("strokes-1", LAYER)
