@@ -22,7 +22,8 @@ from napari_unet.prediction.seams import renumber
 
 def noise(shape, seed, sigma):
     values = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=shape), (0,) + (sigma,) * (len(shape) - 1))
-    values = np.exp(4 * values / values.std())
+    values = 4 * values / values.std()
+    values = np.exp(values - values.max(0))
     return (values / values.sum(0)).astype(np.float32)
 
 
