@@ -7,15 +7,14 @@ encoder need the extra ``encoders``.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
-
-from draw_encoders import GRAPHS
 
 from napari_unet.config import ModelConfig
 from napari_unet.networks import estimate, geometry
 from napari_unet.networks.graph import Graph
+from napari_unet.networks.outlines import OUTLINES
 from napari_unet.networks.plan import plan
+from napari_unet.networks.sketch import Box, sketch
 
 DOCS = Path(__file__).parent
 PAGE = DOCS / "networks.md"
@@ -45,27 +44,9 @@ FILLS = {"encoder": "#FBE6D4", "classifier": "#FBE6D4", "decoder": "#DCEBF6", "i
 STEP_X, STEP_Y, HIGH = 104, 74, 40
 
 
-@dataclass
-class Box:
-    """Layers that are drawn as one."""
-
-    name: str
-    channels: int = 0
-    level: int = 0
-    column: int = 0
-    sources: set[str] = field(default_factory=set)
-
-    @property
-    def place(self) -> tuple[int, int]:
-        """Left upper corner."""
-        return 20 + STEP_X * self.column, 34 + STEP_Y * self.level
-
-
-def box_name(name: str) -> str:
-    """Box of a layer: its place in the network without the layer's own name."""
-    parts = name.split(".")
-    numbers = [part for part in parts[1:] if part.isdigit()]
-    return ".".join([parts[0], *numbers])
+def place(box: Box) -> tuple[int, int]:
+    """Left upper corner."""
+    return 20 + STEP_X * box.column, 34 + STEP_Y * box.level
 
 
 def kind(start: Box, end: Box) -> str:
@@ -75,30 +56,10 @@ def kind(start: Box, end: Box) -> str:
     return "pool" if start.level < end.level else "up"
 
 
-def boxes(graph: Graph) -> list[Box]:
-    """Boxes of a graph in the order they are run, with where they read from."""
-    found: dict[str, Box] = {}
-    for node in graph.nodes:
-        box = found.setdefault(box_name(node.name), Box(box_name(node.name)))
-        box.channels, box.level = node.channels, max(node.scale).bit_length() - 1
-        for source in node.inputs:
-            other = box_name(graph.nodes[source].name)
-            if other != box.name:
-                box.sources.add(other)
-    taken: set[tuple[int, int]] = set()
-    for box in found.values():
-        before = [found[name].column for name in box.sources]
-        box.column = max(before, default=-1) + 1
-        while box.place in taken:
-            box.column += 1
-        taken.add(box.place)
-    return list(found.values())
-
-
 def arrow(start: Box, end: Box) -> str:
     """One arrow, bent where a straight one would run through the boxes between."""
     how = kind(start, end)
-    (x0, y0), (x1, y1) = start.place, end.place
+    (x0, y0), (x1, y1) = place(start), place(end)
     wide = STEP_X - 30
     if start.level != end.level:
         bend = 22 * (start.level - end.level - 1) if how == "up" else 0
@@ -115,8 +76,7 @@ def arrow(start: Box, end: Box) -> str:
 
 def draw(graph: Graph, title: str) -> str:
     """Picture of a graph as SVG: levels from fine to coarse downwards, the order of work to the right."""
-    drawn = boxes(graph)
-    places = {box.name: box for box in drawn}
+    drawn = sketch(graph)
     width = 20 + STEP_X * (1 + max(box.column for box in drawn))
     high = 60 + STEP_Y * (1 + max(box.level for box in drawn))
     parts = [
@@ -130,7 +90,7 @@ def draw(graph: Graph, title: str) -> str:
         for how, color in COLORS.items()
     ]
     parts.append("</defs>")
-    parts += [arrow(places[name], box) for box in drawn for name in sorted(box.sources)]
+    parts += [arrow(source, box) for box in drawn for source in _sources(box, drawn)]
     parts += [rectangle(box) for box in drawn]
     parts += [
         f'<text x="{20 + 110 * i}" y="{high - 12}" fill="{COLORS[how]}">→ {word}</text>'
@@ -139,10 +99,14 @@ def draw(graph: Graph, title: str) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
+def _sources(box: Box, drawn: tuple[Box, ...]) -> list[Box]:
+    return sorted((drawn[source] for source in box.sources), key=lambda source: source.name)
+
+
 def rectangle(box: Box) -> str:
     """One box with its name and channels."""
-    x, y = box.place
-    fill = FILLS.get(box.name.split(".")[0], "#E3F3EC")
+    x, y = place(box)
+    fill = FILLS.get(box.kind, "#E3F3EC")
     return (
         f'<rect x="{x}" y="{y}" width="{STEP_X - 30}" height="{HIGH}" rx="5" fill="{fill}" stroke="#666"/>'
         f'<text x="{x + 6}" y="{y + 16}">{box.name}</text>'
@@ -174,7 +138,7 @@ def table(members: dict[str, ModelConfig]) -> str:
 def pictures() -> dict[str, str]:
     """Pictures of all members; the published U-Net looks like the common one."""
     own = {name: plan(config) for name, config in MEMBERS.items() if config.padding == "same"}
-    graphs = own | {name: make() for name, make in GRAPHS.items()}
+    graphs = own | {f"encoder-{name}": make() for name, make in OUTLINES.items()}
     return {name: draw(graph, name) for name, graph in graphs.items()}
 
 

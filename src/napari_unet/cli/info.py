@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from math import prod
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from napari_unet.cli.options import add_config, read_config
 from napari_unet.cli.terminal import say
-from napari_unet.config import ModelConfig, TrainConfig
-
-#: Edge of the tile that the costs of a prediction are told for.
-TILE = {2: 1024, 3: 128}
+from napari_unet.config import ModelConfig
+from napari_unet.session.costs import Costs, costs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     model = read_config(options, ModelConfig) if header is None else header.model
     if options.json:
         about = {"model": model.model_dump(mode="json")} if header is None else header.model_dump(mode="json")
-        say(json.dumps({**about, "costs": costs(model)}, indent=2))
+        say(json.dumps({**about, "costs": asdict(costs(model))}, indent=2))
         return 0
     where, steps = (options.model, f", {header.step} steps") if header else ("settings", "")
     say(f"{where}: {model.architecture}, {model.ndim}D, {model.in_channels} channel(s){steps}")
@@ -57,67 +54,17 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def costs(model: ModelConfig) -> dict[str, Any]:
-    """What a network costs and how far it looks, from its config alone; nothing is built.
-
-    Parameters
-    ----------
-    model : ModelConfig
-        The network.
-
-    Returns
-    -------
-    dict
-        ``parameters``; ``receptive_field`` (None: the whole image), ``stride`` and ``exact_tiles``;
-        ``flops_per_megapixel``; ``tile`` and ``tile_bytes`` of a prediction; ``patches``, ``patch`` and
-        ``training_bytes`` of a training step with the default settings.
-
-    Raises
-    ------
-    ConfigError
-        When no network can be built from this config.
-
-    Examples
-    --------
-    >>> found = costs(ModelConfig())
-    >>> found["parameters"], found["receptive_field"], found["stride"]
-    (1942306, [215, 215], [16, 16])
-    """
-    from napari_unet.networks import estimate, geometry
-    from napari_unet.training.patches import plan_patches
-
-    shape = geometry(model)
-    axes = zip(shape.stride, shape.residue, shape.margin, strict=True)
-    tile = [
-        residue + stride * -(-(TILE[model.ndim] + 2 * margin - residue) // stride) for stride, residue, margin in axes
-    ]
-    predicting = estimate(model, tile)
-    patches = plan_patches(model, TrainConfig(), [[4096] * model.ndim])
-    return {
-        "parameters": predicting.parameters,
-        "receptive_field": list(shape.field) or None,
-        "stride": list(shape.stride),
-        "exact_tiles": shape.exact,
-        "flops_per_megapixel": round(predicting.flops * 1e6 / prod(tile)),
-        "tile": tile,
-        "tile_bytes": predicting.bytes,
-        "patches": patches.batch,
-        "patch": list(patches.shape),
-        "training_bytes": estimate(model, patches.shape, patches.batch, training=True).bytes,
-    }
-
-
-def _in_words(found: dict[str, Any]) -> list[str]:
-    field = _times(found["receptive_field"]) + " pixels" if found["receptive_field"] else "the whole image"
-    exact = "equal the whole" if found["exact_tiles"] else "differ a little from the whole"
-    million, giga = found["parameters"] / 1e6, found["flops_per_megapixel"] / 1e9
+def _in_words(found: Costs) -> list[str]:
+    field = _times(found.receptive_field) + " pixels" if found.receptive_field else "the whole image"
+    exact = "equal the whole" if found.exact_tiles else "differ a little from the whole"
+    million, giga = found.parameters / 1e6, found.flops_per_megapixel / 1e9
     return [
         f"{million:.2f} million parameters, {giga:.0f} GFLOP per megapixel",
-        f"receptive field {field}, stride {_times(found['stride'])}; tiles {exact}",
-        f"memory: {found['tile_bytes'] / 1e6:.0f} MB to predict a tile of {_times(found['tile'])}, "
-        f"{found['training_bytes'] / 1e6:.0f} MB to train on {found['patches']} patch(es) of {_times(found['patch'])}",
+        f"receptive field {field}, stride {_times(found.stride)}; tiles {exact}",
+        f"memory: {found.tile_bytes / 1e6:.0f} MB to predict a tile of {_times(found.tile)}, "
+        f"{found.training_bytes / 1e6:.0f} MB to train on {found.patches} patch(es) of {_times(found.patch)}",
     ]
 
 
-def _times(sizes: list[int]) -> str:
+def _times(sizes: tuple[int, ...]) -> str:
     return " x ".join(map(str, sizes))

@@ -98,10 +98,11 @@ def pspnet() -> Graph:
     return graph
 
 
-GRAPHS: dict[str, Callable[[], Graph]] = {
-    "encoder-unet": unet,
-    "encoder-unetpp": unetpp,
-    "encoder-fpn": fpn,
-    "encoder-linknet": linknet,
-    "encoder-pspnet": pspnet,
+#: How the members are joined with an encoder.
+OUTLINES: dict[str, Callable[[], Graph]] = {
+    "unet": unet,
+    "unetpp": unetpp,
+    "fpn": fpn,
+    "linknet": linknet,
+    "pspnet": pspnet,
 }
