@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import zarr
 
 from napari_unet.errors import SessionError
-from napari_unet.session.arrays import PathRef, SharedArray, SharedRef, close_array, open_array, share
+from napari_unet.session import arrays
+from napari_unet.session.arrays import PathRef, SharedArray, SharedRef, close_array, is_filled, open_array, share
 
 READ_AND_WRITE = """
 import sys
@@ -47,6 +50,81 @@ def test_closing_gives_the_memory_back():
     assert shared_memory_names() == before
     with pytest.raises(SessionError, match="share the image again"):
         _ = shared.array
+
+
+# ---------------------------------------------------------------------- large images
+
+
+class Slow:
+    """A lazy image whose pixels are read when the test says so, and can be in the way."""
+
+    shape, dtype = (64, 64), np.dtype(np.uint8)
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.go = threading.Event()
+        self.error = error
+
+    def __getitem__(self, index: object) -> np.ndarray:
+        assert self.go.wait(20)
+        if self.error is not None:
+            raise self.error
+        return np.full(self.shape, 7, np.uint8)[index]
+
+
+@pytest.fixture
+def all_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "QUICK_BYTES", 0)
+    monkeypatch.setattr(arrays, "PART_BYTES", 64 * 8)
+
+
+@pytest.mark.usefixtures("all_large")
+def test_nobody_waits_for_a_large_image_but_who_reads_it():
+    image = Slow()
+    shared = share(image)
+    assert not is_filled(shared.ref, 0.01)
+    image.go.set()
+    array, handle = open_array(shared.ref)
+    assert (array == 7).all()
+    del array
+    close_array(handle)
+    shared.close()
+
+
+@pytest.mark.usefixtures("all_large")
+def test_a_large_image_that_goes_while_it_is_copied_leaves_nothing():
+    before = shared_memory_names()
+    image = Slow()
+    shared = share(image)
+    threading.Timer(0.05, image.go.set).start()
+    shared.close()
+    assert shared_memory_names() == before
+
+
+@pytest.mark.usefixtures("all_large")
+def test_a_large_image_that_cannot_be_read_is_a_sentence():
+    image = Slow(OSError("the file is gone"))
+    image.go.set()
+    shared = share(image)
+    with pytest.raises(SessionError, match=r"open the image again.*the file is gone"):
+        open_array(shared.ref)
+    shared.close()
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 4), (9, 9, 3), (2, 3, 4, 5), (1, 1)])
+def test_the_parts_of_an_image_are_all_of_it_once(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]):
+    monkeypatch.setattr(arrays, "PART_BYTES", 10)
+    seen = np.zeros(shape, np.uint8)
+    for index in arrays._parts(shape, 1):
+        assert 0 < seen[index].size <= 10
+        seen[index] += 1
+    assert (seen == 1).all()
+
+
+def test_what_does_not_fit_into_shared_memory_is_a_sentence(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(arrays, "SHARED_MEMORY", "/")
+    monkeypatch.setattr(arrays.shutil, "disk_usage", lambda path: SimpleNamespace(free=99))
+    with pytest.raises(SessionError, match="no shared memory left"):
+        SharedArray((10, 10), np.uint8)
 
 
 def test_big_endian_pixels_keep_their_values():

@@ -62,13 +62,10 @@ class Sharing:
         return self._images[image].key
 
     def strokes(self, image: Any, mirror: StrokesMirror, complete: tuple[Box, ...]) -> None:
-        """Let the session learn from strokes on `image`, which it knows."""
+        """Let the session learn from strokes on `image`, which it knows, as they are now."""
         shared = self._images[image]
-        if shared.strokes == mirror.ref.name:
-            self._send(StrokesChanged(shared.key, None, complete))
-            return
         shared.strokes = mirror.ref.name
-        self._send(SetStrokes(shared.key, mirror.ref, complete))
+        self._send(SetStrokes(shared.key, mirror.ref, complete, mirror.painted))
 
     def painted(self, image: Any, mirror: StrokesMirror, box: Box | None, complete: tuple[Box, ...]) -> None:
         """Tell what was painted, if the session learns from these strokes."""

@@ -9,9 +9,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
+from psygnal import Signal
 
 from napari_unet._napari.axes import channels, label_shape, layer_axes, pixels
-from napari_unet._napari.boxes import inside, union, whole
+from napari_unet._napari.boxes import inside, union
 from napari_unet._napari.mirror import VALUES, StrokesMirror
 from napari_unet._napari.model_in_use import check_fit
 from napari_unet._napari.sharing import Sharing
@@ -35,6 +36,8 @@ class Strokes:
     newest : Box or None
         Where the user painted last.
     """
+
+    found = Signal()  #: strokes that were there before, in a layer too large to be looked at in one turn
 
     def __init__(self, link: ViewerLink, send: Callable[[Command], None]) -> None:
         self._link = link
@@ -61,7 +64,7 @@ class Strokes:
             return
         mirror = self._mirrors.get(layer)
         if mirror is not None and mirror.matches(layer.data):
-            self._dirty = whole(mirror.shape)
+            mirror.doubt()
             return
         self.forget(layer)
         self._mirrors[layer] = StrokesMirror(layer.data)
@@ -71,33 +74,50 @@ class Strokes:
         mirror = self._mirror
         if mirror is None or not mirror.matches(self._link.strokes.data):
             self.look()
-            return
-        self._dirty = union(self._dirty, box or whole(mirror.shape))
+        elif box is None:
+            mirror.doubt()
+        else:
+            self._dirty = union(self._dirty, box)
 
     def note_redrawn(self, plane: Box) -> None:
         """A plane was drawn again: perhaps by undo, which says nothing else."""
         if self._mirror is not None and self._mirror.matches(self._link.strokes.data):
-            self._dirty = union(self._dirty, self._mirror.painted_part(plane))
+            self._mirror.doubt_planes(plane)
 
     def note_regions(self) -> None:
         """The user changed the complete regions."""
         self._regions_dirty = True
 
     def send(self) -> bool:
-        """Copy what was painted and tell the session; whether there was anything."""
-        mirror, dirty, regions = self._mirror, self._dirty, self._regions_dirty
-        self._dirty, self._regions_dirty = None, False
-        if mirror is None or (dirty is None and not regions):
+        """Copy what was painted and tell the session; whether the user changed anything."""
+        mirror, regions = self._mirror, self._regions_dirty
+        self._regions_dirty = False
+        if mirror is None:
             return False
-        changed = None
-        if dirty is not None and mirror.matches(self._link.strokes.data):
-            cut = inside(dirty, mirror.shape)
-            changed = mirror.copy(self._link.strokes.data, cut) if cut else None
-        if changed is None and not regions:
-            return False
-        self.newest = changed
-        self._sharing.painted(self._link.image, mirror, None if regions else changed, self._link.complete())
-        return True
+        known = mirror.complete
+        changed, found = self._copy(mirror)
+        if changed or found or regions:
+            self._tell(mirror, [*changed, *found], regions=regions)
+        if found and not known:
+            self.found.emit()
+        return bool(changed or regions or (found and known))
+
+    def _tell(self, mirror: StrokesMirror, changed: list[Box], *, regions: bool) -> None:
+        image, complete = self._link.image, self._link.complete()
+        self.newest = changed[-1] if changed else None
+        for box in changed:
+            self._sharing.painted(image, mirror, box, complete)
+        if regions:
+            self._sharing.painted(image, mirror, None, complete)
+
+    def _copy(self, mirror: StrokesMirror) -> tuple[list[Box], list[Box]]:
+        """Bring the mirror up to date: what the user was seen to change, and what else was found."""
+        data, dirty = self._link.strokes.data, self._dirty
+        self._dirty = None
+        if not mirror.matches(data):
+            return [], []
+        cut = inside(dirty, mirror.shape) if dirty is not None else None
+        return mirror.copy(data, cut) if cut else [], mirror.look(data)
 
     def count(self, value: int, number: int) -> None:
         """So many strokes of a class were made, or taken back when it is negative."""
@@ -206,11 +226,20 @@ class Strokes:
     # ------------------------------------------------------------------ parts
 
     def _catch_up(self) -> None:
-        """Copy everything that no event told of."""
-        self.look()
-        if self._mirror is not None:
-            self._mirror.sync(self._link.strokes.data)
-        self._dirty, self._regions_dirty = None, False
+        """Copy what no event told of; what is found later in large strokes is told then."""
+        self.note(None)
+        mirror = self._mirror
+        if mirror is not None:
+            self._copy(mirror)
+            if not mirror.counts[1:].any():
+                mirror.look(self._link.strokes.data, float("inf"))
+        self._regions_dirty = False
+
+    def _look_again(self, mirror: StrokesMirror, layer: Any) -> None:
+        """Strokes that are not in use say nothing; large ones are taken as they were."""
+        if mirror.is_small:
+            mirror.doubt()
+            mirror.look(layer.data)
 
     @property
     def _mirror(self) -> StrokesMirror | None:
@@ -223,7 +252,7 @@ class Strokes:
             mirror = self._mirrors.get(layer)
             same = channels(image) == channels(like) and len(label_shape(image)) == len(label_shape(like))
             if mirror is not None and same and mirror.matches(layer.data):
-                mirror.sync(layer.data)
+                self._look_again(mirror, layer)
                 if mirror.counts[1:].any():
                     found.append((image, mirror, complete))
         return found

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import mmap
 import os
 import secrets
+import shutil
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from multiprocessing import resource_tracker, shared_memory
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,6 +45,13 @@ class PathRef:
 
 ArrayRef = SharedRef | PathRef
 
+log = logging.getLogger(__name__)
+
+#: Where Linux keeps shared memory; what does not fit there ends the program that writes to it.
+SHARED_MEMORY = "/dev/shm"
+#: Images of up to so many bytes are copied at once, larger ones by a thread, in parts of about the second size.
+QUICK_BYTES, PART_BYTES = 2**24, 2**26
+
 
 class SharedArray:
     """A numpy array in shared memory, owned by the process that made it.
@@ -56,11 +70,15 @@ class SharedArray:
         size = max(int(np.prod(shape)) * dtype.itemsize, 1)
         name = f"nu{os.getpid()}-{secrets.token_hex(4)}"
         try:
+            _check_space(size)
             self._memory = shared_memory.SharedMemory(name=name, create=True, size=size)
         except OSError as error:
             raise SessionError(
                 f"close other images or programs: there is no shared memory left for {size / 1e9:.2f} GB"
             ) from error
+        self._copying: threading.Thread | None = None
+        self._given_up = threading.Event()
+        self._failure = ""
         self.ref = SharedRef(self._memory.name, tuple(shape), dtype.str)
         self._array: npt.NDArray[Any] | None = np.ndarray(shape, dtype, buffer=self._memory.buf)
         _local[self.ref.name] = self
@@ -72,10 +90,46 @@ class SharedArray:
             raise SessionError("this shared array is closed; share the image again")
         return self._array
 
+    def fill(self, array: Any) -> None:
+        """Copy `array`; a large one in a thread, so that nobody waits for it: see `wait`."""
+        if self.array.nbytes <= QUICK_BYTES:
+            self._copy(array)
+            return
+        self._copying = threading.Thread(target=self._copy, args=(array,), name="napari-unet-sharing", daemon=True)
+        self._copying.start()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until `fill` is done; whether it is.
+
+        Raises
+        ------
+        SessionError
+            When the pixels could not be read.
+        """
+        if self._copying is not None:
+            self._copying.join(seconds)
+        if self._failure:
+            raise SessionError(f"open the image again, it could not be read: {self._failure}")
+        return self._copying is None or not self._copying.is_alive()
+
+    def _copy(self, array: Any) -> None:
+        target = self.array
+        try:
+            for index in _parts(target.shape, target.itemsize):
+                if self._given_up.is_set():
+                    return
+                target[index] = np.asarray(array[index])
+        except Exception as error:  # lazy arrays are other people's code; `wait` tells
+            log.exception("an image could not be read")
+            self._failure = f"{type(error).__name__}: {error}"
+
     def close(self) -> None:
         """Give the memory back; further calls do nothing."""
         if self._array is None:
             return
+        self._given_up.set()
+        if self._copying is not None:
+            self._copying.join()
         self._array = None
         _local.pop(self.ref.name, None)
         _release(self._memory)
@@ -109,8 +163,14 @@ def share(array: Any) -> SharedArray | FileArray:
     if ref is not None:
         return FileArray(array, ref)
     shared = SharedArray(tuple(array.shape), np.dtype(array.dtype).newbyteorder("="))
-    _copy(array, shared.array)
+    shared.fill(array)
     return shared
+
+
+def is_filled(ref: ArrayRef, seconds: float | None = None) -> bool:
+    """Wait for the pixels of an array that this process shares; whether all are there, see `SharedArray.wait`."""
+    shared = _local.get(ref.name) if isinstance(ref, SharedRef) else None
+    return shared is None or shared.wait(seconds)
 
 
 def open_array(ref: ArrayRef) -> tuple[Any, Any]:
@@ -118,6 +178,7 @@ def open_array(ref: ArrayRef) -> tuple[Any, Any]:
     if isinstance(ref, PathRef):
         return _open_path(ref), None
     if ref.name in _local:
+        is_filled(ref)
         return _local[ref.name].array, None
     memory = _attach(ref.name)
     return np.ndarray(ref.shape, ref.dtype, buffer=memory.buf), memory
@@ -129,13 +190,20 @@ def close_array(handle: Any) -> None:
         _release(handle)
 
 
-def _copy(array: Any, target: npt.NDArray[Any]) -> None:
-    """Copy plane by plane, so that a lazy array is never in memory twice."""
-    if isinstance(array, np.ndarray) or target.ndim <= 2:
-        target[...] = np.asarray(array)
-        return
-    for index in range(target.shape[0]):
-        target[index] = np.asarray(array[index])
+def _parts(shape: tuple[int, ...], itemsize: int) -> Iterator[tuple[int | slice, ...]]:
+    """Indices of all of an array, about `PART_BYTES` each; so a lazy array is never in memory twice."""
+    sizes = [prod(shape[axis + 1 :]) * itemsize for axis in range(len(shape))]
+    axis = next(axis for axis, size in enumerate(sizes) if size <= PART_BYTES)
+    rows = max(PART_BYTES // max(sizes[axis], 1), 1)
+    for index in np.ndindex(*shape[:axis]):
+        for start in range(0, shape[axis], rows):
+            yield (*index, slice(start, start + rows))
+
+
+def _check_space(size: int) -> None:
+    """Raise `OSError` where there is not so much shared memory: it would only be missed when it is written."""
+    if Path(SHARED_MEMORY).is_dir() and shutil.disk_usage(SHARED_MEMORY).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _path_of(array: Any) -> PathRef | None:

@@ -31,16 +31,20 @@ class SetImage(Command):
 
 @dataclass(frozen=True, slots=True)
 class SetStrokes(Command):
-    """Learn image `key` from the strokes in `array` (label axes of the image) and the `complete` regions."""
+    """Learn image `key` from the strokes in `array` (label axes of the image) and the `complete` regions.
+
+    Nothing is painted outside the boxes `painted`, which is not even read; None: perhaps anywhere.
+    """
 
     key: str
     array: ArrayRef
     complete: tuple[Box, ...] = ()
+    painted: tuple[Box, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StrokesChanged(Command):
-    """The shared strokes of `key` were written: read them again, everywhere or only in `box`."""
+    """The shared strokes of `key` were written: read them again, wherever something is painted or only in `box`."""
 
     key: str
     box: Box | None = None

@@ -13,10 +13,7 @@ from typing import Any
 
 import torch
 
-from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
-from napari_unet.data.channels import source_for
-from napari_unet.data.normalize import Normalizer, fit_normalizer
-from napari_unet.data.source import ImageSource
+from napari_unet.config import PredictConfig, TrainConfig
 from napari_unet.errors import ModelFileError, NapariUnetError, SessionError
 from napari_unet.events import Event, Finished, Saved, StatesChanged, Step, TileDone, Warned
 from napari_unet.networks.device import choose_device, return_memory
@@ -26,6 +23,7 @@ from napari_unet.prediction.rescaling import predictor_for
 from napari_unet.session import commands as do
 from napari_unet.session.arrays import close_array, open_array
 from napari_unet.session.comparing import compare
+from napari_unet.session.known import KnownImage, KnownStrokes
 from napari_unet.session.messages import Compared, Failed, ModelChanged, PredictionDone, Ready, SnapshotSaved, Tile
 from napari_unet.session.model import Model, adapted_state, history_entry
 from napari_unet.session.patches import look
@@ -36,40 +34,6 @@ from napari_unet.training.loop import Trainer
 log = logging.getLogger(__name__)
 
 SNAPSHOT_SECONDS = 10.0
-
-
-class _Image:
-    """An image the session knows, with what was computed for it once."""
-
-    def __init__(self, command: do.SetImage) -> None:
-        self.array, self._handle = open_array(command.array)
-        self.axes = command.axes
-        self._normalizers: dict[str, Normalizer] = {}
-
-    def source(self, model: ModelConfig, channels: Sequence[str] = ()) -> ImageSource:
-        return source_for(model, self.array, self.axes, wanted=channels)
-
-    def normalizer(self, model: ModelConfig, channels: Sequence[str] = ()) -> Normalizer:
-        key = f"{model.ndim} {model.normalization} {','.join(channels)}"
-        if key not in self._normalizers:
-            self._normalizers[key] = fit_normalizer(self.source(model, channels), model.normalization)
-        return self._normalizers[key]
-
-    def close(self) -> None:
-        self.array = None
-        close_array(self._handle)
-
-
-class _Strokes:
-    """The strokes of one image, in an array the other process writes."""
-
-    def __init__(self, command: do.SetStrokes) -> None:
-        self.array, self._handle = open_array(command.array)
-        self.complete = command.complete
-
-    def close(self) -> None:
-        self.array = None
-        close_array(self._handle)
 
 
 class SessionCore:
@@ -91,8 +55,8 @@ class SessionCore:
         self._snapshot = snapshot
         self._kept: Path | None = None
         self._snapshot_time = 0.0
-        self._images: dict[str, _Image] = {}
-        self._strokes: dict[str, _Strokes] = {}
+        self._images: dict[str, KnownImage] = {}
+        self._strokes: dict[str, KnownStrokes] = {}
         self._trainer: Trainer | None = None
         self._history: tuple[dict[str, Any], ...] = ()
         self._loss = float("nan")
@@ -145,17 +109,18 @@ class SessionCore:
             self._trainer.remove(command.key)
         if old is not None:
             old.close()
-        self._images[command.key] = _Image(command)
+        self._images[command.key] = KnownImage(command)
         return []
 
     @_do.register
     def _(self, command: do.SetStrokes) -> list[Event]:
         self._image(command.key)
         old = self._strokes.pop(command.key, None)
+        before = old.places if old is not None else []
         if old is not None:
             old.close()
-        self._strokes[command.key] = _Strokes(command)
-        self._teach(command.key)
+        strokes = self._strokes[command.key] = KnownStrokes(command)
+        self._teach(command.key, [*before, *strokes.places])
         return self._news()
 
     @_do.register
@@ -163,9 +128,13 @@ class SessionCore:
         strokes = self._strokes.get(command.key)
         if strokes is None:
             return []
-        same_regions = strokes.complete == command.complete
-        strokes.complete = command.complete
-        self._teach(command.key, command.box if same_regions else None)
+        if command.box is not None:
+            strokes.note(command.box)
+        changed = strokes.places if command.box is None else [command.box]
+        if strokes.complete != command.complete:
+            changed = [*changed, *strokes.complete, *command.complete]
+            strokes.complete = command.complete
+        self._teach(command.key, changed)
         return self._news()
 
     @_do.register
@@ -348,7 +317,7 @@ class SessionCore:
             del target
             close_array(handle)
 
-    def _fill(self, command: do.PredictImage, trainer: Trainer, image: _Image, target: Any) -> Iterator[Event]:
+    def _fill(self, command: do.PredictImage, trainer: Trainer, image: KnownImage, target: Any) -> Iterator[Event]:
         config = command.config
         source = image.source(trainer.model, config.channels)
         if tuple(target.shape) != source.label_shape:
@@ -391,7 +360,7 @@ class SessionCore:
             raise SessionError("train the model first, or load one: this one has not learnt anything yet")
         return trainer
 
-    def _image(self, key: str) -> _Image:
+    def _image(self, key: str) -> KnownImage:
         if key not in self._images:
             raise SessionError("choose the image again: it is not known any more")
         return self._images[key]
@@ -424,14 +393,16 @@ class SessionCore:
         """How new strokes were predicted before they are learnt."""
         return [] if self._trainer is None else self._trainer.news()
 
-    def _teach(self, key: str, changed: do.Box | None = None) -> None:
-        """Give the trainer the image and strokes `key` as they are now."""
+    def _teach(self, key: str, places: Sequence[do.Box | None] | None = None) -> None:
+        """Give the trainer the image and strokes `key` as they are now, all of them or those at `places`."""
         trainer, strokes = self._trainer, self._strokes[key]
         if trainer is None:
             return
         image = self._image(key)
         trainer.set_image(key, image.array, image.axes)
-        trainer.set_strokes(key, strokes.array, strokes.complete, changed)
+        places = strokes.places if places is None else places
+        for place in [None] if None in places else places:
+            trainer.set_strokes(key, strokes.array, strokes.complete, place)
 
     def _forget(self, key: str) -> None:
         self._drop_work(key)

@@ -18,8 +18,9 @@ from typing import Any, BinaryIO
 
 from napari_unet.errors import SessionError
 from napari_unet.events import Event
-from napari_unet.session.commands import Command, Shutdown
-from napari_unet.session.messages import Ready, WorkerDied
+from napari_unet.session.arrays import is_filled
+from napari_unet.session.commands import Command, SetImage, Shutdown
+from napari_unet.session.messages import Failed, Ready, WorkerDied
 from napari_unet.session.pipe import read_message, write_message
 from napari_unet.session.replay import Replay
 from napari_unet.session.threads import PATIENT_THREADS, spare_threads
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 PREFIX = "napari-unet-"
 CLOSE_SECONDS = 1.5
+WAIT_SECONDS = 0.05
 MOST_RESTARTS = 3
 RESTART_WINDOW_SECONDS = 120.0
 
@@ -133,6 +135,7 @@ class _Worker:
         self._log = folder / "worker.log"
         with self._log.open("ab") as stderr:
             self.process = _start([sys.executable, "-m", "napari_unet.session.worker", *options], stderr)
+        self._ending = threading.Event()
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._write, self._read)]
@@ -159,6 +162,7 @@ class _Worker:
 
     def close(self) -> None:
         """Ask it to end, then make it; one that is still starting has nothing to lose."""
+        self._ending.set()
         self.send(Shutdown())
         self._commands.put(None)
         if not self.was_ready:
@@ -176,9 +180,21 @@ class _Worker:
         with _closing(self.process.stdin) as stream:
             try:
                 while (command := self._commands.get()) is not None:
-                    write_message(stream, command)
+                    if not isinstance(command, SetImage) or self._is_there(command):
+                        write_message(stream, command)
             except OSError:
                 log.debug("the session's process no longer listens")
+
+    def _is_there(self, command: SetImage) -> bool:
+        """Let a large image be copied first, unless all is to end: what comes after it waits here, not in a window."""
+        try:
+            while not is_filled(command.array, WAIT_SECONDS):
+                if self._ending.is_set():
+                    return False
+        except SessionError as error:
+            self._events.put(Failed(str(error)))
+            return False
+        return True
 
     def _read(self) -> None:
         with _closing(self.process.stdout) as stream:
