@@ -43,18 +43,19 @@ def test_a_prediction_without_news_lengthens_the_pause_and_a_stroke_ends_it():
     live.learnt(1)
     assert not live.due(10.1 + PAUSE)
     assert live.due(10.1 + 2 * PAUSE)
-    live.painted(3)
-    live.learnt(2)
+    live.painted(2, learning=False)
     assert not live.due(10.1)
-    live.learnt(3)
+    live.learnt(2)
     assert live.due(10.1)
+    assert live.steps_to_wait == 0
 
 
 def test_the_surroundings_of_a_stroke_come_before_the_view():
     live = LiveView()
-    live.painted(2)
-    live.learnt(2)
+    live.learnt(1)
+    live.painted(2, learning=True)
     assert live.hurried
+    assert live.steps_to_wait == 1
     live.asked(10.0, part=True)
     assert not live.due(10.1)
     live.answered(10.1)
@@ -62,6 +63,18 @@ def test_the_surroundings_of_a_stroke_come_before_the_view():
     live.asked(10.1)
     live.answered(10.2)
     assert not live.due(10.3)
+    assert live.steps_to_wait == 0
+
+
+def test_what_waits_for_a_step_does_not_lengthen_the_pause():
+    live = LiveView()
+    live.learnt(1)
+    live.painted(2, learning=True)
+    live.asked(10.0)
+    live.showed(9, 9)
+    live.learnt(2)
+    live.answered(15.0)
+    assert live.due(15.01 + PAUSE)
 
 
 def test_nothing_changed_nothing_asked():

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from napari_unet.config import ModelConfig, TrainConfig
-from napari_unet.events import Started
+from napari_unet.events import Started, Step
 from napari_unet.session import commands as do
 from napari_unet.session.arrays import SharedArray
 from napari_unet.session.core import SessionCore
 from napari_unet.session.known import KnownStrokes
+from napari_unet.session.messages import PredictionDone, Tile
 
 SHAPE = (6, 40, 48)
 
@@ -78,6 +79,25 @@ def test_planes_that_nobody_painted_on_are_not_read(core, arrays):
     core.handle(do.SetStrokes("a", arrays[1].ref, (), PAINTED))
     arrays[1].array[3] = 2  # nobody tells of it
     assert annotated(core) == (6, 20)
+
+
+def test_a_view_waits_for_the_step_that_learns_from_a_stroke(core, arrays):
+    core.handle(do.SetStrokes("a", arrays[1].ref, (), PAINTED))
+    core.handle(do.Train(TrainConfig(patch_size=16, batch_size=1, steps=50)))
+    while core._step < 3:
+        core.work()
+    core.handle(do.StrokesChanged("a", ((1, 2), (5, 6), (3, 9)), ()))
+    core.handle(do.PredictView(1, "a", (4,), ((0, 40), (0, 48)), after=1))
+    events = []
+    while not any(isinstance(event, Tile) for event in events):
+        events += core.work()
+    assert [event.step for event in events if isinstance(event, Step)] == [4]
+    assert events[-1].step == 4
+    core.handle(do.StopTraining())
+    core.handle(do.PredictView(2, "a", (4,), ((0, 40), (0, 48)), after=9))
+    while not isinstance(events[-1], PredictionDone) or events[-1].request != 2:
+        events += core.work()
+    assert not events[-1].cancelled
 
 
 def test_many_strokes_on_a_plane_are_one_box(arrays):

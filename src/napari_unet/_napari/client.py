@@ -57,10 +57,10 @@ class SessionClient:
         """Ask the session to do something."""
         self._session.send(command)
 
-    def predict_view(self, key: str, view: View, *, soft: bool) -> None:
-        """Ask for a field of view, with certainties if `soft`; it replaces the one asked for before."""
+    def predict_view(self, key: str, view: View, *, soft: bool, after: int = 0) -> None:
+        """Ask for a field of view, with certainties if `soft`, `after` so many steps; it replaces the one before."""
         self.view = next(self._numbers)
-        self.send(PredictView(self.view, key, view.lead, view.box, soft=soft))
+        self.send(PredictView(self.view, key, view.lead, view.box, soft=soft, after=after))
 
     def predict_image(self, key: str, target: ArrayRef, config: PredictConfig) -> None:
         """Ask for a whole image, written into `target`."""

@@ -419,7 +419,7 @@ class Controller:
         self._autopilot.stroke(self._clock(), learning=learning)
         if learning and self._used.config is not None:
             self._strokes.join(self._used.config)
-        self._live.painted(self.state.step + (2 if learning else 1))
+        self._live.painted(self.state.step + 1, learning=learning)
         self._segmenting.give_way()
 
     # ------------------------------------------------------------------ what it takes

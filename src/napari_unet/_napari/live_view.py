@@ -16,8 +16,8 @@ class LiveView:
 
     While the network learns, a view is asked for again when the last answer has come, the network has changed, and
     at least twice the time of the last answer has passed, so that learning gets most of the machine; when little
-    changed, the pause grows. A stroke ends the pause: as soon as the network has learnt from it, its surroundings
-    are asked for, then the view.
+    changed, the pause grows. A stroke ends the pause: its surroundings are asked for at once, to be predicted as soon
+    as the network has learnt from it, so that no step is lost on the way; then the view.
     """
 
     _moved: float | None = None
@@ -29,6 +29,8 @@ class LiveView:
     _pause: float = PAUSE
     _step: int = 0
     _hurry: int | None = None
+    _learning: bool = False
+    _waits: bool = False
     _changed: int = 0
     _seen: int = 0
 
@@ -41,9 +43,9 @@ class LiveView:
         self._learnt = True
         self._step = self._step if step is None else step
 
-    def painted(self, step: int) -> None:
-        """There is a stroke that the network has learnt from when it has done `step` steps."""
-        self._hurry = step
+    def painted(self, step: int, *, learning: bool) -> None:
+        """There is a stroke that the network has learnt from when it has done `step` steps; it is `learning` or not."""
+        self._hurry, self._learning = step, learning
 
     def showed(self, changed: int, pixels: int) -> None:
         """Of so many pixels of an answer, `changed` are of another class now."""
@@ -55,7 +57,7 @@ class LiveView:
         if self._part:
             self._moved = float("-inf")  # now the rest of the view
         elif self._asked is not None:
-            self._took = now - self._asked
+            self._took = self._took if self._waits else now - self._asked
             news = self._changed >= NEWS * self._seen
             self._pause = PAUSE if news else min(2 * self._pause, LONGEST)
         self._asked, self._part, self._answered = None, False, now
@@ -63,8 +65,13 @@ class LiveView:
 
     @property
     def hurried(self) -> bool:
-        """Whether a stroke has just been learnt, and its surroundings come first."""
-        return self._hurry is not None and self._step >= self._hurry
+        """Whether a stroke has just been made or learnt, and its surroundings come first."""
+        return self._hurry is not None and (self._learning or self._step >= self._hurry)
+
+    @property
+    def steps_to_wait(self) -> int:
+        """Steps from now to the one that has learnt from the newest stroke, if its surroundings come next."""
+        return max(self._hurry - self._step, 0) if self._hurry is not None and self.hurried else 0
 
     def due(self, now: float) -> bool:
         """Whether to ask now."""
@@ -77,6 +84,7 @@ class LiveView:
 
     def asked(self, now: float, *, part: bool = False) -> None:
         """A prediction was asked for: of the view, or of a part of it, the view to follow."""
+        self._waits = self.steps_to_wait > 0
         if self.hurried:
             self._hurry, self._pause = None, PAUSE
         self._moved, self._learnt, self._asked, self._part = None, False, now, part

@@ -47,13 +47,14 @@ class Looking:
             return
         hidden = self._link.prediction is None and not self.wanted
         view = None if hidden or model.in_channels != channels(image) else self._link.view(model.ndim)
-        part = self._newest(view, model.ndim)
+        part, after = self._newest(view, model.ndim), self._live.steps_to_wait
         self._live.asked(now, part=part is not None)
         if view is None:
             self._live.answered(now)
             return
         self._link.display.make(model)
-        self._client.predict_view(self._strokes.share_image(), part or view, soft=self._link.display.mode == "soft")
+        soft = self._link.display.mode == "soft"
+        self._client.predict_view(self._strokes.share_image(), part or view, soft=soft, after=after)
 
     def _newest(self, view: View | None, ndim: int) -> View | None:
         """The surroundings of the newest stroke, when they are to come first."""

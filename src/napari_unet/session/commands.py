@@ -140,7 +140,8 @@ class Preview(Command):
 class PredictView(Command):
     """Predict the spatial `box` at position `lead` of image `key`; a newer view replaces it.
 
-    With `soft`, tiles carry labels and the codes of `session.soft`, whatever `output` says.
+    With `soft`, tiles carry labels and the codes of `session.soft`, whatever `output` says. While the network learns it
+    is predicted when it has done so many whole steps `after` the command: they know the strokes that were told before.
     """
 
     request: int
@@ -149,6 +150,7 @@ class PredictView(Command):
     box: Box
     output: Output = "labels"
     soft: bool = False
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ class SessionCore:
         self._training: Iterator[Event] | None = None
         self._stopping = False
         self._view: tuple[do.PredictView, Iterator[Event] | None] | None = None
+        self._view_step = 0
         self._jobs: deque[tuple[do.PredictImage | do.Review, Generator[Event]]] = deque()
         self._turn = 0
 
@@ -212,7 +213,7 @@ class SessionCore:
     @_do.register
     def _(self, command: do.PredictView) -> list[Event]:
         events: list[Event] = self._give_up_view()
-        self._view = (command, None)
+        self._view, self._view_step = (command, None), self._step + command.after
         return events
 
     @_do.register
@@ -242,7 +243,7 @@ class SessionCore:
 
     def work(self) -> list[Event]:
         """Do one small piece of the work in hand."""
-        if self._view is not None:
+        if self._view is not None and (self._training is None or self._step >= self._view_step):
             return self._work_view(*self._view)
         self._turn += 1
         if self._training is not None and (not self._jobs or self._turn % 2):
