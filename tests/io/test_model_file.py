@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from napari_unet.config import ModelConfig, NormalizationConfig
 from napari_unet.errors import ModelFileError
 from napari_unet.io.atomic import sweep
+from napari_unet.io.checkpoint import CheckpointHeader, save_checkpoint
 from napari_unet.io.model_file import ModelHeader, load_model, read_header, save_model
 from napari_unet.networks import build_network
 
@@ -193,25 +194,32 @@ def test_a_failed_write_leaves_the_old_file(saved, state, header, monkeypatch):
     assert list(saved.parent.iterdir()) == [saved]
 
 
-def _save_with_little_room(path):
+def _save_with_little_room(path, save, header):
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
     try:
-        save_model(path, {"w": torch.zeros(100_000)}, ModelHeader.now(model=CONFIG))
-    except ModelFileError:
-        os._exit(3)
+        save(path, {"w": torch.zeros(100_000)}, header)
+    except ModelFileError as error:
+        os._exit(3 if "could not be written" in str(error) else 4)
     os._exit(0)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
-def test_a_full_disk_leaves_the_old_file(saved):
-    before = saved.read_bytes()
-    process = multiprocessing.get_context("spawn").Process(target=_save_with_little_room, args=(saved,))
+@pytest.mark.parametrize(
+    ("save", "about"),
+    [(save_model, ModelHeader.now(model=CONFIG)), (save_checkpoint, CheckpointHeader.now(model=CONFIG, facts={}))],
+    ids=["model", "checkpoint"],
+)
+def test_a_full_disk_leaves_the_old_file(tmp_path, save, about):
+    path = tmp_path / "saved"
+    save(path, {"w": torch.zeros(1)}, about)
+    before = path.read_bytes()
+    process = multiprocessing.get_context("spawn").Process(target=_save_with_little_room, args=(path, save, about))
     process.start()
     process.join()
     assert process.exitcode == 3
-    assert saved.read_bytes() == before
-    assert list(saved.parent.iterdir()) == [saved]
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("bad", ["nowhere/m.unet", "."])

@@ -16,11 +16,12 @@ pytest.importorskip("onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 SMALL = {"width": 2, "depth": 1}
+THICK = {"ndim": 3, "spacing": (3, 1, 1)}
 CASES = {
     "unet": ({}, [(1, 33, 50), (3, 64, 64), (1, 1, 1)]),
     "unet-valid": ({"padding": "valid"}, [(1, 44, 52), (2, 20, 22)]),
     "unet-group": ({"norm": "group"}, [(1, 33, 50), (1, 1, 1)]),
-    "unet-3d": ({"ndim": 3, "spacing": (3, 1, 1), "upsampling": "linear"}, [(1, 3, 17, 22)]),
+    "unet-3d": ({**THICK, "upsampling": "linear"}, [(1, 3, 17, 22)]),
     "unetpp": ({"architecture": "unetpp", "depth": 2}, [(1, 33, 50)]),
     "unet3plus": ({"architecture": "unet3plus", "depth": 2}, [(1, 33, 50)]),
     "unet-stem": ({"stem": "scale_space"}, [(1, 33, 50), (2, 1, 1)]),
@@ -28,6 +29,11 @@ CASES = {
     "unet3plus-guided": ({"architecture": "unet3plus", "guided": True}, [(2, 33, 50)]),
     "fcn16s": ({"architecture": "fcn16s", "width": 1}, [(1, 33, 70)]),
     "fcn32s": ({"architecture": "fcn32s", "width": 1}, [(1, 33, 70)]),
+    "unetpp-3d": ({**THICK, "architecture": "unetpp", "depth": 2}, [(1, 3, 17, 22), (2, 4, 8, 9)]),
+    "unet3plus-3d": ({**THICK, "architecture": "unet3plus", "depth": 2}, [(1, 3, 17, 22), (2, 4, 8, 9)]),
+    "fcn8s-3d": ({**THICK, "architecture": "fcn8s", "width": 1}, [(1, 3, 33, 40), (2, 5, 40, 7)]),
+    "fcn16s-3d": ({**THICK, "architecture": "fcn16s", "width": 1}, [(1, 3, 33, 40), (2, 5, 40, 7)]),
+    "fcn32s-3d": ({**THICK, "architecture": "fcn32s", "width": 1}, [(1, 3, 33, 40), (2, 5, 40, 7)]),
 }
 
 

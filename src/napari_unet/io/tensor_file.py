@@ -9,19 +9,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from errno import ENOENT
+from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar
 
-from napari_unet.errors import ModelFileError
+from pydantic import Field, JsonValue, ValidationError
+
+from napari_unet.config import Config, ModelConfig
+from napari_unet.errors import ConfigError, ModelFileError
 from napari_unet.io.atomic import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+FORMAT = 1
 #: Header size that safetensors itself allows, bytes.
 LARGEST_HEADER = 100_000_000
 _NO_HASH = "0" * 64
@@ -37,7 +44,25 @@ class Kind:
     content: str
 
 
-def write_tensors(path: str | os.PathLike[str], kind: Kind, tensors: Mapping[str, Tensor], text: str) -> None:
+class FileHeader(Config):
+    """What every file says besides its tensors."""
+
+    format: int = Field(FORMAT, ge=1, description="Version of the file's layout.")
+    model: ModelConfig = Field(description="Architecture, classes, normalisation, pixel size.")
+    history: tuple[dict[str, JsonValue], ...] = Field((), description="One entry per finished training.")
+    versions: dict[str, str] = Field({}, description="Packages that wrote the file.")
+    created: str = Field("", description="When it was written, ISO 8601 in UTC.")
+
+    @classmethod
+    def now(cls, **fields: Any) -> Self:
+        """A header with the versions in use and the time of day."""
+        return cls(versions=_versions(), created=datetime.now(UTC).isoformat(timespec="seconds"), **fields)
+
+
+H = TypeVar("H", bound=FileHeader)
+
+
+def write_tensors(path: str | os.PathLike[str], kind: Kind, tensors: Mapping[str, Tensor], header: FileHeader) -> None:
     """Write a file; an interrupted or failed write leaves an older one as it was.
 
     Parameters
@@ -48,8 +73,8 @@ def write_tensors(path: str | os.PathLike[str], kind: Kind, tensors: Mapping[str
         What it is.
     tensors : mapping of str to Tensor
         From any device.
-    text : str
-        Its header, JSON.
+    header : FileHeader
+        The rest.
 
     Raises
     ------
@@ -58,6 +83,7 @@ def write_tensors(path: str | os.PathLike[str], kind: Kind, tensors: Mapping[str
     """
     from safetensors.torch import save
 
+    text = json.dumps(header.model_dump(mode="json"))
     payload = save({name: _plain(tensor) for name, tensor in tensors.items()}, {kind.key: text, "sha256": _NO_HASH})
     end = 8 + int.from_bytes(payload[:8], "little")
     head, rest = payload[:end], memoryview(payload)[end:]
@@ -74,8 +100,37 @@ def write_tensors(path: str | os.PathLike[str], kind: Kind, tensors: Mapping[str
         ) from error
 
 
+def read_header(path: str | os.PathLike[str], kind: Kind, header: type[H]) -> tuple[bytes, H]:
+    """The bytes of a file whose hash is right, and its header.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    kind : Kind
+        What it must be.
+    header : type
+        What its header must be.
+
+    Raises
+    ------
+    ModelFileError
+        When the file is missing, damaged, of another kind, or written by a newer version.
+    """
+    payload, text = _read_payload(path, kind)
+    try:
+        fields = json.loads(text)
+        newer = fields["format"] > FORMAT
+        found = None if newer else header(**fields)
+    except (ConfigError, ValidationError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise _damaged(path, kind) from error
+    if found is None:
+        raise ModelFileError(f"update napari-unet to use '{path}': a newer version of it wrote this file")
+    return payload, found
+
+
 def load_tensors(payload: bytes, path: str | os.PathLike[str], kind: Kind) -> dict[str, Tensor]:
-    """The tensors of what `read_payload` gave, on the CPU.
+    """The tensors of what `read_header` gave, on the CPU.
 
     Raises
     ------
@@ -88,17 +143,11 @@ def load_tensors(payload: bytes, path: str | os.PathLike[str], kind: Kind) -> di
     try:
         return load(payload)
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise damaged(path, kind) from error
+        raise _damaged(path, kind) from error
 
 
-def read_payload(path: str | os.PathLike[str], kind: Kind) -> tuple[bytes, str]:
-    """The bytes and the header text of a file whose hash is right; a foreign file is not read to its end.
-
-    Raises
-    ------
-    ModelFileError
-        When the file is missing, damaged, or of another kind.
-    """
+def _read_payload(path: str | os.PathLike[str], kind: Kind) -> tuple[bytes, str]:
+    """The bytes and the header text of a file whose hash is right; a foreign file is not read to its end."""
     try:
         if not Path(path).is_file():
             raise FileNotFoundError(ENOENT, "no such file")
@@ -113,13 +162,24 @@ def read_payload(path: str | os.PathLike[str], kind: Kind) -> tuple[bytes, str]:
         raise ModelFileError(f"choose another {kind.noun}: '{path}' cannot be read ({reason})") from error
     blank = head.replace(_field(digest), _field(_NO_HASH), 1)
     if _digest(blank, memoryview(payload)[len(head) :]) != digest:
-        raise damaged(path, kind)
+        raise _damaged(path, kind)
     return payload, text
 
 
-def damaged(path: str | os.PathLike[str], kind: Kind) -> ModelFileError:
+def _damaged(path: str | os.PathLike[str], kind: Kind) -> ModelFileError:
     """The error of a file that is not what was written."""
     return ModelFileError(f"choose another copy of the {kind.content}: '{path}' is damaged")
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what makes and runs a model."""
+    known = {"python": platform.python_version()}
+    for name in ("napari-unet", "torch", "safetensors", "numpy"):
+        try:
+            known[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return known
 
 
 def _plain(tensor: Tensor) -> Tensor:
