@@ -449,6 +449,20 @@ class PredictConfig(Config):
         description="Pixel size of the image along ZYX or YX; read from the file if unset.",
         json_schema_extra=ADVANCED,
     )
+    precision: Precision = Field(
+        "auto",
+        description="Numbers to compute with: 'auto' takes half precision on a GPU where, before a long prediction, a "
+        "short test finds it faster and of the same labels.",
+        json_schema_extra=ADVANCED,
+    )
+    depth: int | None = Field(
+        None,
+        ge=1,
+        le=7,
+        description="Predict with the smaller U-Net++ of this depth inside one that learnt with deep supervision: "
+        "faster, and coarser.",
+        json_schema_extra=ADVANCED,
+    )
     memory: float | None = Field(
         None, ge=0.5, le=65536, description="Memory to work in, GB; by default 2, and of a GPU half of what is free."
     )

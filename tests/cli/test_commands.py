@@ -68,6 +68,19 @@ def test_train_predict_evaluate_info(model: Path, folder: Path, capsys):
     assert told["costs"] == json.loads(json.dumps(found))
 
 
+def test_a_unetpp_predicts_at_a_smaller_depth(folder: Path, capsys):
+    deep = ["--architecture", "unetpp", "--deep-supervision"]
+    assert main(["train", "image.tif", "--strokes", "strokes.tif", "--model", "m.unet", *SMALL, *deep]) == 0
+    predict = ["predict", "--model", "m.unet", "image.tif", "--output", "probabilities", "--device", "cpu"]
+    for depth in ("1", "2"):
+        assert main([*predict, f"{depth}.tif", "--depth", depth]) == 0
+    assert main([*predict, "whole.tif"]) == 0
+    found = {name: tifffile.imread(folder / f"{name}.tif") for name in ("1", "2", "whole")}
+    np.testing.assert_array_equal(found["2"], found["whole"])
+    assert not np.allclose(found["1"], found["whole"])
+    assert "depth from 1 to 2" in sentence(capsys, [*predict, "3.tif", "--depth", "3"])
+
+
 def test_info_tells_the_costs_of_settings_alone(capsys):
     assert main(["info", "--width", "64", "--padding", "valid", "--norm", "none"]) == 0
     text = capsys.readouterr().out

@@ -44,10 +44,38 @@ def test_gradients_reach_every_parameter(encoded, make):
 def test_the_inference_form_gives_the_same(encoded, make):
     network = make(encoded)
     image = torch.rand(2, 1, 33, 70)
+    before = {name: values.clone() for name, values in network.state_dict().items()}
     form = inference_form(network.train())
     assert network.training
     assert all(values.requires_grad for values in network.parameters())
     torch.testing.assert_close(form(image), network.eval()(image), atol=1e-4, rtol=1e-4)
+    assert all(torch.equal(values, before[name]) for name, values in network.state_dict().items())
+
+
+def test_batch_norms_after_a_convolution_are_gone(encoded, make):
+    """U-Net++ on an encoder has none that follows something else."""
+    assert [layer for layer in inference_form(make(encoded)).modules() if isinstance(layer, nn.BatchNorm2d)] == []
+
+
+class Shared(nn.Module):
+    """One convolution with two readers, and a batch norm that follows none."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.last = nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.BatchNorm2d(2)
+
+    def forward(self, x):
+        x = self.first(x)
+        return self.last(x.relu()) + self.norm(x) * x
+
+
+def test_a_convolution_that_something_else_reads_too_is_not_fused():
+    network = Shared().eval()
+    for norm in (network.norm, network.last):
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+    image = torch.randn(1, 1, 20, 20)
+    torch.testing.assert_close(inference_form(network)(image), network(image))
 
 
 def test_a_frozen_encoder_keeps_its_weights_and_statistics(encoded, make):

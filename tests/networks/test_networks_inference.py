@@ -34,20 +34,45 @@ def test_other_normalisation_stays(norm, make):
     torch.testing.assert_close(inference_form(network)(image), network(image), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("output", [0, 1, 2])
-def test_pruned_unetpp_equals_its_output_and_is_smaller(output, make):
-    network = make(ModelConfig(architecture="unetpp", width=2, depth=3, deep_supervision=True))
-    image = torch.randn(1, 1, 24, 40)
-    part = prune(network, output)
-    torch.testing.assert_close(part(image), network.forward_deep(image)[output])
-    shallow = build_network(ModelConfig(architecture="unetpp", width=2, depth=3 - output))
-    assert _count(part) == _count(shallow)
+def deep(**changes):
+    return ModelConfig(**{"architecture": "unetpp", "width": 2, "depth": 3, "deep_supervision": True, **changes})
 
 
-def test_an_output_that_is_not_there_is_refused(make):
-    with pytest.raises(ConfigError, match="choose an output"):
-        prune(make(ModelConfig(width=2, depth=1)), 1)
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("settings", [{}, {"ndim": 3, "spacing": (3, 1, 1), "upsampling": "linear"}])
+def test_a_pruned_unetpp_gives_the_output_of_its_depth_and_is_the_network_of_its_config(settings, depth, make):
+    config = deep(**settings)
+    network = make(config)
+    image = torch.randn(1, 1, *{2: (24, 40), 3: (8, 16, 16)}[config.ndim])
+    small, about = prune(network, config, depth)
+    with torch.no_grad():
+        expected = network.forward_deep(image)[3 - depth]
+        torch.testing.assert_close(small(image), expected)
+        rebuilt = build_network(about).eval()
+        rebuilt.load_state_dict(small.state_dict())
+        torch.testing.assert_close(rebuilt(image), expected)
 
 
-def _count(network):
-    return sum(values.numel() for values in network.parameters())
+def test_a_pruned_network_learns_with_the_whole(make):
+    network = make(deep())
+    small, _ = prune(network, deep(), 2)
+    before = small(torch.ones(1, 1, 16, 16))
+    with torch.no_grad():
+        for values in network.parameters():
+            values.add_(0.1)
+    assert not torch.allclose(small(torch.ones(1, 1, 16, 16)), before)
+    assert network(torch.ones(1, 1, 16, 16)).shape == (1, 2, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("config", "depth", "hint"),
+    [
+        (deep(), 4, "from 1 to 3"),
+        (deep(), 0, "from 1 to 3"),
+        (deep(deep_supervision=False), 2, "deep_supervision"),
+        (ModelConfig(width=2, depth=1), 1, "deep_supervision"),
+    ],
+)
+def test_a_depth_that_is_not_there_is_refused(config, depth, hint, make):
+    with pytest.raises(ConfigError, match=hint):
+        prune(make(config), config, depth)

@@ -68,6 +68,22 @@ def test_saved_and_loaded_it_predicts_the_same(field, tmp_path: Path):
     assert (again.step, again.history, again.config) == (model.step, model.history, model.config)
 
 
+def test_a_pruned_model_is_one_of_its_own(field, tmp_path: Path):
+    config = SMALL.replace(architecture="unetpp", deep_supervision=True)
+    model = nu.fit(*field, model=config, training=FAST)
+    small = model.pruned(1)
+    small.save(tmp_path / "small.unet")
+    model.save(tmp_path / "whole.unet")
+    again = nu.Model.load(tmp_path / "small.unet")
+    assert (again.config.depth, again.step) == (1, 2)
+    found = again.predict(field[0], output="probabilities", device="cpu")
+    np.testing.assert_array_equal(found, small.predict(field[0], output="probabilities", device="cpu"))
+    assert not np.allclose(found, model.predict(field[0], output="probabilities", device="cpu"))
+    assert (tmp_path / "small.unet").stat().st_size < (tmp_path / "whole.unet").stat().st_size / 2
+    with pytest.raises(ConfigError, match="deep_supervision"):
+        small.pruned(1)
+
+
 @pytest.mark.parametrize("described", [nu.ModelConfig(width=512, depth=7), nu.ModelConfig(width=3, depth=2)])
 def test_weights_that_belong_to_another_network_are_refused(field, tmp_path: Path, described):
     model = nu.fit(*field, model=SMALL, training=FAST)

@@ -124,9 +124,8 @@ def test_on_a_cpu_auto_is_full_precision():
 def test_the_test_of_precisions_takes_the_fastest_and_spares_the_network(monkeypatch):
     import time
 
-    monkeypatch.setattr("napari_unet.training.precision.CANDIDATES", {"cpu": (torch.float16, torch.bfloat16)})
-    monkeypatch.setattr("napari_unet.training.precision._is_native", lambda dtype, device: True)
-    monkeypatch.setattr("napari_unet.training.precision.SECONDS", 0.06)
+    monkeypatch.setattr("napari_unet.networks.precision._CANDIDATES", {"cpu": (torch.float16, torch.bfloat16)})
+    monkeypatch.setattr("napari_unet.networks.precision.SECONDS", 0.06)
     network = tiny()
 
     def objective(copy, slow):

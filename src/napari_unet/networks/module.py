@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 import torch
@@ -27,6 +27,8 @@ class Network(nn.Module):
     ----------
     graph : Graph
         What to build.
+    layers : mapping of str to nn.Module, optional
+        Layers by the name of their node that are there already; they are shared.
 
     Attributes
     ----------
@@ -34,14 +36,21 @@ class Network(nn.Module):
         What was built.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, layers: Mapping[str, nn.Module] | None = None) -> None:
         super().__init__()
         self.graph = graph
-        self._layers = [_layer(graph, node) for node in graph.nodes]
+        known = layers or {}
+        self._layers = [known[node.name] if node.name in known else _layer(graph, node) for node in graph.nodes]
         for node, layer in zip(graph.nodes, self._layers, strict=True):
             if layer is not None:
                 _attach(self, node.name, layer)
         self._main = schedule(graph, graph.outputs[:1])
+
+    @property
+    def layers(self) -> dict[str, nn.Module]:
+        """The layers that have a module, by the name of their node."""
+        found = zip(self.graph.nodes, self._layers, strict=True)
+        return {node.name: layer for node, layer in found if layer is not None}
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of an image batch.

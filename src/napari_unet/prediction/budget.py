@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from math import prod
@@ -17,6 +16,7 @@ from napari_unet.networks.graph import schedule
 from napari_unet.networks.inference import fused_graph
 from napari_unet.networks.plan import parameters
 from napari_unet.networks.plan import plan as layers
+from napari_unet.networks.timing import shortest
 from napari_unet.networks.window import operations as work_of
 from napari_unet.networks.window import windows
 from napari_unet.prediction.solver import Form
@@ -142,15 +142,9 @@ def measure_speed(form: Form, model: ModelConfig, geometry: Geometry, device: to
     plan = plan_tiles((4 * edge,) * model.ndim, edge, geometry, box=[slice(edge, 2 * edge)] * model.ndim)
     tile = next(iter(plan))
     x = torch.rand(1, model.in_channels, *plan.read_shape, device=device)
-    times: list[float] = []
-    end = time.perf_counter() + 1.0
     with torch.inference_mode():
-        form(x, tile.crop)
-        while not times or (time.perf_counter() < end and len(times) < TIMED):
-            begin = time.perf_counter()
-            form(x, tile.crop).flatten()[0].item()
-            times.append(time.perf_counter() - begin)
-    return cost_of(model, plan, geometry).flops / min(times)
+        seconds = shortest(lambda: form(x, tile.crop).flatten()[0].item(), 1.0, TIMED)
+    return cost_of(model, plan, geometry).flops / seconds
 
 
 @lru_cache(maxsize=256)

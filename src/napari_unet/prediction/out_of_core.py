@@ -137,6 +137,7 @@ class VolumePredictor:
         Unit or VolumeProgress or Warned
             Progress after each tile, and each unit once.
         """
+        self._predictor.settle(self._source, self._normalizer)
         clock = Clock("predict", len(self.grid), len(self.grid) - len(numbers))
         for number in numbers:
             unit = yield from self._unit(number, clock, should_stop)

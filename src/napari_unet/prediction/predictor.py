@@ -14,18 +14,20 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from napari_unet.config import Augmented, InstanceConfig, ModelConfig, Output, Uncertainty
+from napari_unet.config import Augmented, InstanceConfig, ModelConfig, Output, Precision, Uncertainty
 from napari_unet.data.normalize import Normalizer, fit_normalizer
 from napari_unet.data.source import ImageSource, Index
 from napari_unet.errors import ImageError
 from napari_unet.events import Event, Masked, TileDone, Warned, never
 from napari_unet.networks.device import choose_device, keep_memory, return_memory
 from napari_unet.networks.geometry import geometry
+from napari_unet.networks.precision import NAMED, candidates
 from napari_unet.prediction.budget import LARGE, choose_batch, choose_plan, cost_of, free_memory, measure_speed
 from napari_unet.prediction.ensemble import ensemble, turns
 from napari_unet.prediction.instances import marks_of, objects_of
 from napari_unet.prediction.linking import Linker
 from napari_unet.prediction.outputs import smallest_type, to_entropy, to_labels, to_last, to_probabilities, to_whole
+from napari_unet.prediction.precision import TEST_EDGE, in_type, is_long, type_on
 from napari_unet.prediction.reader import Batch, Place, TileReader, inner
 from napari_unet.prediction.solver import Form, Solver, form_of
 from napari_unet.prediction.tiling import TilePlan, plan_tiles
@@ -90,6 +92,8 @@ class Predictor:
         Mean over mirrored, and turned, copies.
     uncertainty : {"entropy", "disagreement"}
         What the output of that name is; copies disagree over all flips and rotations unless `augmented` says which.
+    precision : {"auto", "off", "bf16", "fp16"}
+        As in `PredictConfig`; a short prediction, and any on a CPU, is in float32 by itself.
 
     Examples
     --------
@@ -111,6 +115,7 @@ class Predictor:
         instances: InstanceConfig | None = None,
         augmented: Augmented = "none",
         uncertainty: Uncertainty = "entropy",
+        precision: Precision = "auto",
     ) -> None:
         self.device = choose_device(device)
         self.instances = instances or InstanceConfig()
@@ -124,6 +129,7 @@ class Predictor:
         self._tile = tile
         self._memory_given = memory
         self._speed: float | None = None
+        self._dtype = NAMED.get(precision)
         if self.device.type == "cpu":
             keep_memory()
 
@@ -175,14 +181,18 @@ class Predictor:
             When not even a small tile fits in memory.
         """
         self._check(source)
-        work = Work(
-            TileReader(source, normalizer or fit_normalizer(source, self.model.normalization)),
-            self._plan(source, box, centre),
-            tuple(source.planes() if leads is None else leads),
-            self._form(output),
-            should_stop,
-        )
+        reader = TileReader(source, normalizer or fit_normalizer(source, self.model.normalization))
+        plan = self._plan(source, box, centre)
+        places = tuple(source.planes() if leads is None else leads)
+        dtype = self._dtype or self._found_type(reader, plan, len(places))
+        work = Work(reader, plan, places, in_type(self._form(output), self.device, dtype), should_stop)
         return self._objects(work) if output == "instances" else self._classes(work, output)
+
+    def settle(self, source: ImageSource, normalizer: Normalizer) -> None:
+        """Choose the precision of all that follows, as for the whole image; for one that is predicted part by part."""
+        if self._dtype is None:
+            positions = sum(1 for _ in source.planes())
+            self._dtype = self._found_type(TileReader(source, normalizer), self._plan(source, None, None), positions)
 
     def predict(
         self,
@@ -243,6 +253,17 @@ class Predictor:
         if apart and len(copies) == 1:
             copies = turns("rotations", self.model.ndim, self.geometry)
         return form if len(copies) == 1 else ensemble(form, copies, self.geometry.margin, disagreement=apart)
+
+    def _found_type(self, reader: TileReader, plan: TilePlan, positions: int) -> torch.dtype:
+        """Half precision where the prediction is long, and a test finds it faster and right."""
+        if not candidates(self.device) or not len(plan):
+            return torch.float32
+        operations = cost_of(self.model, plan, self.geometry).flops * len(plan) * positions * len(self._copies)
+        small = plan_tiles(reader.source.spatial, TEST_EDGE[self.model.ndim], self.geometry)
+        if not is_long(operations, cost_of(self.model, small, self.geometry).flops):
+            return torch.float32
+        form = form_of(self._network, self.geometry)
+        return type_on(reader, form, self.geometry, self.device, (str(self.device), self.model))
 
     def _plan(self, source: ImageSource, box: Sequence[slice] | None, centre: Sequence[int] | None) -> TilePlan:
         if self._tile is not None:

@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import nn
 
 from napari_unet.config import ModelConfig, Output, PredictConfig
+from napari_unet.data.normalize import Normalizer
 from napari_unet.data.rescale import apply, nearest, resampling, rescaled
 from napari_unet.data.source import ImageSource
 from napari_unet.events import Masked, TileDone, Warned
 from napari_unet.networks.geometry import Geometry
+from napari_unet.networks.inference import prune
 from napari_unet.prediction.predictor import Predictor, Work
-from napari_unet.prediction.reader import inner
+from napari_unet.prediction.reader import TileReader, inner
 from napari_unet.prediction.tiling import Tile, TilePlan, plan_tiles
 
 #: Edge of the pieces, in pixels of the model; a piece is cut into tiles again where memory is small.
@@ -55,6 +58,16 @@ class RescalingPredictor(Predictor):
     def _other(self, source: ImageSource) -> ImageSource:
         """The image as the network sees it."""
         return rescaled(source, self._spacing, self.model.spacing)
+
+    def settle(self, source: ImageSource, normalizer: Normalizer) -> None:
+        """As for `Predictor`, for the image as the network sees it."""
+        self._dtype = self._dtype or torch.float32
+        self._plain.settle(self._other(source), normalizer)
+
+    def _found_type(self, reader: TileReader, plan: TilePlan, positions: int) -> torch.dtype:
+        """Pieces are predicted one by one, each a short prediction unless it was settled before."""
+        same = self._other(reader.source) is reader.source
+        return super()._found_type(reader, plan, positions) if same else torch.float32
 
     def _plan(self, source: ImageSource, box: Sequence[slice] | None, centre: Sequence[int] | None) -> TilePlan:
         """The image cut so that the pieces have about the same size for the network."""
@@ -118,12 +131,15 @@ def predictor_for(
     network, model
         As for `Predictor`.
     config : PredictConfig
-        Device, tile, memory, how objects are made; with ``rescale``, images are brought to the model's pixel size.
+        Device, precision, tile, memory, how objects are made, which depth of a U-Net++; with ``rescale``, images are
+        brought to the model's pixel size.
     spacing : sequence of float, optional
         Pixel size of the image, where the config does not give it.
     memory : int, optional
         Bytes to work in, instead of those of the config.
     """
+    if config.depth is not None:
+        network, model = prune(network, model, config.depth)
     if memory is None and config.memory is not None:
         memory = int(config.memory * 2**30)
     options: dict[str, Any] = {
@@ -133,6 +149,7 @@ def predictor_for(
         "instances": config.instances,
         "augmented": config.augmented,
         "uncertainty": config.uncertainty,
+        "precision": config.precision,
     }
     if not config.rescale:
         return Predictor(network, model, **options)

@@ -367,15 +367,9 @@ class SessionCore:
         return self._images[key]
 
     def _predictor(self, trainer: Trainer, config: PredictConfig) -> Predictor:
-        key = PredictConfig(
-            tile=config.tile,
-            rescale=config.rescale,
-            spacing=config.spacing,
-            memory=config.memory,
-            device=self._device,
-            instances=config.instances,
-            augmented=config.augmented,
-        )
+        plain = PredictConfig()
+        names = ("output", "half", "background_zero", "channels")
+        key = config.replace(device=self._device, **{name: getattr(plain, name) for name in names})
         if key not in self._predictors:
             self._predictors[key] = predictor_for(trainer.prediction_network(), trainer.model, key)
         return self._predictors[key]
