@@ -1,10 +1,13 @@
 """Every member of the family on the same real images, with the same budget.
 
 Nuclei (Data Science Bowl 2018, fluorescence) and membranes (ISBI 2012), every pixel annotated; all networks start from
-random weights. Each is trained and judged in a process of its own; peak memory is told beyond what the imports took.
-Times per megapixel are measured afterwards, one member at a time::
+random weights. Each is trained and judged in a process of its own. Times and memory are measured afterwards, one member
+at a time; peak memory, of a few steps and of predicting a megapixel, is told beyond what the imports took::
 
-    NAPARI_UNET_DATA=... python benchmarks/family.py --steps 150 --seeds 0 1 2 --jobs 2
+    NAPARI_UNET_DATA=... python benchmarks/family.py --steps 150 --learning-rate 0.01 --seeds 0 1 2 --keep FOLDER
+
+With ``--keep`` it can be ended, and goes on where it was; after the first seed all members are there. ``--part train``
+can run while the machine does other things; ``--part clock`` cannot, and shows beside it what is kept so far.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +30,7 @@ import numpy as np
 import napari_unet as nu
 from datasets import Sample, choose, data_folder, dsb2018_fluorescence, read_sample
 from encoders import declare_operators
+from napari_unet.events import Step
 from napari_unet.networks import estimate
 from report import machine, print_table, write_json
 
@@ -46,8 +51,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 ENCODED = ("unet", "unetpp", "fpn", "linknet", "pspnet")
 DATA = {"dsb2018": "nuclei", "isbi2012": "membranes"}
+#: What a kept result depends on, besides its member, data and seed.
+SETTINGS = ("steps", "seconds", "learning_rate", "width", "train", "test", "threads")
 #: Edge of the image that times are taken with.
 EDGE = 1024
+#: Predictions and steps that are timed; those before them warm up.
+PASSES, STEPS = 3, 8
 
 
 def main() -> None:
@@ -58,10 +67,15 @@ def main() -> None:
         return
     members = options.members or [*OWN, *_encoded(options.encoder)]
     print(json.dumps(machine()))
-    runs = list(product(members, options.data, options.seeds))
+    # Whoever has to end it early has all members with the seeds so far.
+    runs = [(member, data, seed) for seed, data, member in product(options.seeds, options.data, members)]
     with ThreadPoolExecutor(options.jobs) as pool:
-        found = dict(zip(runs, pool.map(lambda run: _apart("train", *run), runs), strict=True))
-    clocks = {member: _apart("clock", member, options.data[0], options.seeds[0])["megapixel"] for member in members}
+        trained = pool.map(lambda run: _measured(options, "train", *run, new=options.part != "clock"), runs)
+        found = {run: scores for run, scores in zip(runs, trained, strict=True) if scores}
+    clocks = {
+        member: _measured(options, "clock", member, options.data[0], options.seeds[0], new=options.part != "train")
+        for member in members
+    }
     budget = f"{options.steps} steps" if options.steps else f"{options.seconds:g} s"
     print_table(
         f"{budget}, width {options.width}, {options.train} images, mean ± standard deviation of seeds {options.seeds}",
@@ -69,7 +83,7 @@ def main() -> None:
         [_row(member, options, found, clocks[member]) for member in members],
     )
     results = [{"member": m, "data": d, "seed": s, **scores} for (m, d, s), scores in found.items()]
-    write_json(options.json, {"options": vars(options), "results": results, "seconds per megapixel": clocks})
+    write_json(options.json, {"options": vars(options), "results": results, "clocks": clocks})
 
 
 def _options() -> argparse.Namespace:
@@ -87,6 +101,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--encoder", default="resnet18", help="of the members with an encoder, where they install")
     parser.add_argument("--data", nargs="+", choices=list(DATA), default=list(DATA))
     parser.add_argument("--members", nargs="+", help=f"of {', '.join([*OWN, *VARIANTS, 'unet on resnet18'])}, ...")
+    parser.add_argument("--keep", metavar="FOLDER", help="keep each result here, and measure only what is not there")
+    parser.add_argument("--part", choices=["train", "clock", "all"], default="all", help="clock needs a quiet machine")
     parser.add_argument("--json", help="write all numbers to this file")
     parser.add_argument("--only", choices=["train", "clock"], help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -121,35 +137,40 @@ def _apart(what: str, member: str, data: str, seed: int) -> dict[str, float]:
     return found
 
 
+def _measured(
+    options: argparse.Namespace, what: str, member: str, data: str, seed: int, *, new: bool
+) -> dict[str, float]:
+    """The kept result of the same settings, or a new one, which is kept; empty where none is there nor wanted."""
+    settings = {name: getattr(options, name) for name in SETTINGS}
+    file = Path(options.keep or ".") / f"{what} {member} {data} {seed}.json"
+    if options.keep and file.exists():
+        kept: dict[str, Any] = json.loads(file.read_text())
+        if kept["settings"] != settings:
+            raise SystemExit(f"{file} was measured with {kept['settings']}: name another folder with --keep")
+        return dict(kept["found"])
+    if not new:
+        return {}
+    found = _apart(what, member, data, seed)
+    if options.keep:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"settings": settings, "found": found}))
+    return found
+
+
 def _train(options: argparse.Namespace) -> dict[str, float]:
     """Train one member and judge it on images it has not seen."""
     (seed,), (member,) = options.seeds, options.members
     train, test = _images(options.data[0], seed, options.train, options.test)
-    training = nu.TrainConfig(
-        seed=seed,
-        threads=options.threads,
-        steps=options.steps,
-        seconds=options.seconds,
-        learning_rate=options.learning_rate,
-        holdout=0,
-        device="cpu",
-    )
     strokes = [np.where(sample.labels > 0, 2, 1).astype(np.uint8) for sample in train]
+    training = _training(options, steps=options.steps, seconds=options.seconds)
     config = _config(member, options.width)
-    before = _peak()
-    start = time.perf_counter()
     model = nu.fit([sample.image for sample in train], strokes, model=config, training=training)
-    trained = time.perf_counter()
     found = [(model.predict(sample.image, device="cpu") >= 2).astype(np.uint8) for sample in test]
-    peak = _peak() - before
     scores = nu.score(found, [(sample.labels > 0).astype(np.uint8) for sample in test])
     return {
         "iou": scores["iou"],
         "boundary_f1": scores["boundary_f1"],
         "steps": model.step,
-        "step": (trained - start) / model.step,
-        "memory": peak,
-        "parameters": estimate(config, (256, 256)).parameters / 1e6,
     }
 
 
@@ -159,19 +180,47 @@ def _peak() -> float:
 
 
 def _clock(options: argparse.Namespace) -> dict[str, float]:
-    """Fastest of three predictions of one image; what was learnt does not matter."""
+    """Time of a step and of a megapixel, and the memory they take; what was learnt does not matter."""
     import torch
 
     torch.set_num_threads(options.threads)
-    config = _config(options.members[0], options.width)
+    (seed,), (member,) = options.seeds, options.members
+    train, _ = _images(options.data[0], seed, options.train, options.test)
+    strokes = [np.where(sample.labels > 0, 2, 1).astype(np.uint8) for sample in train]
+    config = _config(member, options.width)
     model = nu.Model(nu.build_network(config).eval(), config)
     image = np.random.default_rng(0).random((EDGE, EDGE), dtype=np.float32)
-    times = []
-    for _ in range(4):
+    before = _peak()
+    passes = []
+    for _ in range(PASSES + 1):
         start = time.perf_counter()
         model.predict(image, device="cpu")
-        times.append(time.perf_counter() - start)
-    return {"megapixel": min(times[1:]) / (EDGE**2 / 1e6)}
+        passes.append(time.perf_counter() - start)
+    images = [sample.image for sample in train]
+    events = nu.train(images, strokes, model=config, training=_training(options, steps=STEPS + 2))
+    ends = [time.perf_counter() for event in events if isinstance(event, Step)]
+    return {
+        "megapixel": min(passes[1:]) / (EDGE**2 / 1e6),
+        "step": float(np.median(np.diff(ends)[1:])),
+        "memory": _peak() - before,
+    }
+
+
+def _training(options: argparse.Namespace, **budget: Any) -> nu.TrainConfig:
+    """Settings of every training."""
+    return nu.TrainConfig(
+        seed=options.seeds[0],
+        threads=options.threads,
+        learning_rate=options.learning_rate,
+        holdout=0,
+        device="cpu",
+        **budget,
+    )
+
+
+def _peak() -> float:
+    """Most memory of this process so far, MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 def _images(data: str, seed: int, train: int, test: int) -> tuple[list[Sample], list[Sample]]:
@@ -188,19 +237,20 @@ def _header(data: Sequence[str]) -> list[str]:
     return ["member", "parameters, M", *scores, "s per step", "s per megapixel", "peak memory, MB"]
 
 
-def _row(member: str, options: argparse.Namespace, found: dict[Any, dict[str, float]], clock: float) -> list[str]:
-    """One line of the table."""
-
-    def values(key: str, data: Sequence[str] = options.data) -> list[float]:
-        return [found[member, name, seed][key] for name in data for seed in options.seeds]
-
-    scores = [_spread(values(key, [data])) for data in options.data for key in ("iou", "boundary_f1")]
-    parameters = f"{values('parameters')[0]:.2f}"
-    costs = [f"{np.median(values('step')):.2f}", f"{clock:.2f}", f"{max(values('memory')):.0f}"]
-    return [f"`{member}`", parameters, *scores, *costs]
+def _row(member: str, options: argparse.Namespace, found: dict[Any, Any], clock: dict[str, float]) -> list[str]:
+    """One line of the table; what was not measured is left open."""
+    known = [[found[run] for seed in options.seeds if (run := (member, data, seed)) in found] for data in options.data]
+    scores = [_spread([run[key] for run in runs]) for runs in known for key in ("iou", "boundary_f1")]
+    parameters = estimate(_config(member, options.width), (256, 256)).parameters / 1e6
+    costs = [
+        f"{clock[key]:.{digits}f}" if clock else "" for key, digits in (("step", 2), ("megapixel", 2), ("memory", 0))
+    ]
+    return [f"`{member}`", f"{parameters:.2f}", *scores, *costs]
 
 
 def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return ""
     deviation = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
     return f"{np.mean(values):.3f}{deviation}"
 
