@@ -50,6 +50,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "unetpp": {"architecture": "unetpp"},
 }
 ENCODED = ("unet", "unetpp", "fpn", "linknet", "pspnet")
+PARTS = ("all", "train", "clock", "show")
 DATA = {"dsb2018": "nuclei", "isbi2012": "membranes"}
 #: What a kept result depends on, besides its member, data and seed.
 SETTINGS = ("steps", "seconds", "learning_rate", "width", "train", "test", "threads")
@@ -70,10 +71,12 @@ def main() -> None:
     # Whoever has to end it early has all members with the seeds so far.
     runs = [(member, data, seed) for seed, data, member in product(options.seeds, options.data, members)]
     with ThreadPoolExecutor(options.jobs) as pool:
-        trained = pool.map(lambda run: _measured(options, "train", *run, new=options.part != "clock"), runs)
+        trained = pool.map(lambda run: _measured(options, "train", *run, new=options.part in ("all", "train")), runs)
         found = {run: scores for run, scores in zip(runs, trained, strict=True) if scores}
     clocks = {
-        member: _measured(options, "clock", member, options.data[0], options.seeds[0], new=options.part != "train")
+        member: _measured(
+            options, "clock", member, options.data[0], options.seeds[0], new=options.part in ("all", "clock")
+        )
         for member in members
     }
     budget = f"{options.steps} steps" if options.steps else f"{options.seconds:g} s"
@@ -102,7 +105,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", nargs="+", choices=list(DATA), default=list(DATA))
     parser.add_argument("--members", nargs="+", help=f"of {', '.join([*OWN, *VARIANTS, 'unet on resnet18'])}, ...")
     parser.add_argument("--keep", metavar="FOLDER", help="keep each result here, and measure only what is not there")
-    parser.add_argument("--part", choices=["train", "clock", "all"], default="all", help="clock needs a quiet machine")
+    parser.add_argument("--part", choices=list(PARTS), default="all", help="what to measure; show: what is kept")
     parser.add_argument("--json", help="write all numbers to this file")
     parser.add_argument("--only", choices=["train", "clock"], help=argparse.SUPPRESS)
     options = parser.parse_args()
