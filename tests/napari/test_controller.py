@@ -335,7 +335,7 @@ def test_the_prediction_lies_under_the_strokes_and_shows_no_background(trained, 
 
 
 def test_segment_fills_the_layer_tile_by_tile(trained, session, clock):
-    trained.segment()
+    trained.segmentation.start(trained.predicting)
     (asked,) = session.sent(do.PredictImage)
     target, handle = open_array(asked.target)
     target[:20] = 2
@@ -352,9 +352,9 @@ def test_segment_fills_the_layer_tile_by_tile(trained, session, clock):
 
 
 def test_cancel_keeps_finished_tiles_and_hears_no_more(trained, session):
-    trained.segment()
+    trained.segmentation.start(trained.predicting)
     asked = session.sent(do.PredictImage)[0].request
-    trained.cancel()
+    trained.segmentation.cancel()
     assert session.sent(do.Cancel)[0].request == asked
     answer(trained, session, Tile(asked, (slice(0, 2), slice(0, 2)), None, 1, 2, 1))
     answer(trained, session, Failed("too late", asked))
@@ -363,7 +363,7 @@ def test_cancel_keeps_finished_tiles_and_hears_no_more(trained, session):
 
 
 def test_segment_without_a_model_is_a_sentence(controller, session):
-    controller.segment()
+    controller.segmentation.start(controller.predicting)
     assert "no trained model" in controller.state.message
     assert not session.sent(do.PredictImage)
 
@@ -375,7 +375,7 @@ def test_a_deleted_prediction_comes_back_with_the_next_wish(trained, session, vi
     for asked in session.sent(do.PredictView):
         answer(trained, session, Tile(asked.request, (slice(0, 2), slice(0, 2)), np.ones((2, 2), np.uint8), 1, 1, 1))
     assert "Prediction" not in viewer.layers
-    trained.segment()
+    trained.segmentation.start(trained.predicting)
     assert "Prediction" in viewer.layers
 
 
@@ -392,7 +392,7 @@ def test_strokes_deleted_while_training(painted, session, viewer):
 
 
 def test_image_deleted_while_segmenting(trained, session, viewer):
-    trained.segment()
+    trained.segmentation.start(trained.predicting)
     viewer.layers.remove("image")
     trained.tick()
     assert session.sent(do.Cancel)
@@ -418,7 +418,7 @@ def test_other_pixels_are_shared_anew(trained, session):
 
 def test_an_image_for_another_model_is_refused(trained, viewer, session):
     trained.choose_image(viewer.add_image(np.zeros((20, 30, 3), np.uint8), rgb=True))
-    trained.segment()
+    trained.segmentation.start(trained.predicting)
     assert "reads 1 channel(s) and this image has 3" in trained.state.message
     assert not session.sent(do.PredictImage)
 
@@ -489,7 +489,7 @@ def test_nothing_to_save_is_a_sentence(controller, session):
 
 
 def test_close_undoes_everything(trained, session, viewer):
-    trained.segment()
+    trained.segmentation.start(trained.predicting)
     trained.close()
     assert session.closed == 1
     assert [layer.name for layer in viewer.layers] == ["image", "Probability", "Prediction", "Strokes"]

@@ -57,9 +57,9 @@ def trained(cells, tmp_path):
 
 def copied(controller, what, kind, folder):
     texts = []
-    controller.copied.connect(texts.append)
-    controller.copy(what, kind, folder)
-    controller.copied.disconnect(texts.append)
+    controller.recipes.copied.connect(texts.append)
+    controller.recipes.copy(what, kind, folder)
+    controller.recipes.copied.disconnect(texts.append)
     assert not controller.state.failed, controller.state.message
     until(controller, lambda: not controller.answers.saving)
     return texts[0]
@@ -83,7 +83,7 @@ def run(text, kind, folder):
 def test_a_copied_prediction_gives_the_pixels_of_the_layer(trained, tmp_path, kind):
     output = "instances" if kind == "command" else "labels"
     trained.predicting = PredictConfig(output=output, device="cpu", tile=48)
-    trained.segment()
+    trained.segmentation.start(trained.predicting)
     until(trained, lambda: trained.state.progress is None)
     layer = trained.link.objects if output == "instances" else trained.link.prediction
     assert len(np.unique(layer.data)) > 1
@@ -100,7 +100,7 @@ def test_a_copied_training_gives_the_same_model(trained, cells, tmp_path, kind):
     folder = tmp_path / "copied here"
     text = copied(trained, "training", kind, folder)
     run(text, kind, folder)
-    trained.segment()
+    trained.segmentation.start(trained.predicting)
     until(trained, lambda: trained.state.progress is None)
     model = nu.Model.load(folder / "trained.unet")
     assert model.config.classes == ("background", "cell body")
@@ -116,6 +116,6 @@ def test_pixels_that_are_in_no_file_are_written(trained, cells, tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(trained, tmp_path):
     (tmp_path / "file").write_text("")
-    trained.copy("training", "command", tmp_path / "file")
+    trained.recipes.copy("training", "command", tmp_path / "file")
     assert trained.state.failed
     assert "another folder" in trained.state.message

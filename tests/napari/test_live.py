@@ -156,7 +156,7 @@ def test_the_rest_of_the_image_is_segmented_when_idle_and_gives_way_to_a_stroke(
 def test_what_the_user_asked_for_does_not_give_way(learning, session):
     learning.toggle()
     answer(learning, session, Finished("stopped", 1, 1.0))
-    learning.segment()
+    learning.segmentation.start(learning.predicting)
     learning.link.strokes.paint((25, 25), 2)
     learning.tick()
     assert learning.state.progress is not None

@@ -149,7 +149,7 @@ def test_a_stack_in_3d(controller):
     until(controller, learning(controller))
     controller.stop()
     until(controller, lambda: controller.state.phase is Phase.IDLE)
-    controller.segment()
+    controller.segmentation.start(controller.predicting)
     until(controller, lambda: controller.state.progress is None)
     assert set(np.unique(controller.link.prediction.data)) <= {1, 2}
 
@@ -166,7 +166,7 @@ def test_many_axes_are_segmented_plane_by_plane(controller):
     controller.train()
     until(controller, learning(controller))
     controller.stop()
-    controller.segment()
+    controller.segmentation.start(controller.predicting)
     until(controller, lambda: controller.state.progress is None)
     assert controller.link.prediction.data.all()
 
@@ -179,7 +179,7 @@ def test_a_pyramid_is_painted_and_segmented_at_full_resolution(controller):
     strokes[:12], strokes[12:] = 1, 2
     controller.train()
     until(controller, learning(controller))
-    controller.segment()
+    controller.segmentation.start(controller.predicting)
     until(controller, lambda: controller.state.progress is None)
     assert controller.link.prediction.data.shape == IMAGE.shape
     assert controller.link.prediction.data.all()
@@ -213,7 +213,7 @@ def test_in_3d_the_prediction_is_redrawn_now_and_then(controller, monkeypatch):
     controller.link._viewer.dims.ndisplay = 3
     drawn = []
     monkeypatch.setattr(prediction_layer, "refresh", drawn.append)
-    controller.segment()
+    controller.segmentation.start(controller.predicting)
     until(controller, lambda: controller.state.progress is None)
     assert 0 < len(drawn) <= 4
     assert controller.link.prediction.data.all()

@@ -10,7 +10,7 @@ from napari_unet._napari.prediction_layer import RECIPE
 from napari_unet._napari.saving import spacing
 from napari_unet._napari.widgets.dock import UNetWidget
 from napari_unet._napari.widgets.result_file import completed
-from napari_unet.config import ModelConfig, TrainConfig
+from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
 from napari_unet.data.synthetic import touching_cells
 from napari_unet.io.images import read_image
 from napari_unet.session.inline import InlineSession
@@ -129,6 +129,24 @@ def test_objects_are_saved_as_they_are(dock, qtbot, tmp_path):
     objects = dock.viewer.layers["Objects"].data
     assert objects.max() > 0
     assert np.array_equal(read_image(tmp_path / "r.ome.zarr").array, objects)
+
+
+@pytest.mark.parametrize(("output", "what"), [("labels", "classes"), ("instances", "objects")])
+def test_nothing_can_be_saved_before_it_is_segmented(controller, tmp_path, output, what):
+    """The session of this controller predicts nothing, not even the view."""
+    controller.predicting = PredictConfig(output=output)
+    for made in (
+        lambda: None,
+        lambda: controller.link.display.make(ModelConfig()),
+        controller.link.display.make_objects,
+    ):
+        made()
+        controller.results.save(tmp_path / "r.tif")
+        assert controller.state.failed
+        assert f"There are no {what} to save yet: press Segment image first." in controller.state.message
+    controller.link.prediction.data[3, 3] = controller.link.objects.data[3, 3] = 1
+    controller.results.save(tmp_path / "r.tif")
+    assert not controller.state.failed
 
 
 def test_what_cannot_be_saved_is_a_sentence(dock, qtbot, tmp_path):

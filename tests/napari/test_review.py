@@ -39,7 +39,7 @@ def centre_of(viewer):
 
 
 def ask(controller, session, *places):
-    controller.attempt(controller.reviewing.advice.next)
+    controller.reviewing.attempt(controller.reviewing.advice.next)
     (asked,) = session.sent(do.Advise)
     session.commands.clear()
     session.events.append(Advised(asked.request, places))
@@ -51,7 +51,7 @@ def ask(controller, session, *places):
 
 
 def test_without_a_model_the_key_says_what_to_do_first(controller, session):
-    controller.attempt(controller.reviewing.advice.next)
+    controller.reviewing.attempt(controller.reviewing.advice.next)
     assert controller.state.failed
     assert not session.sent(do.Advise)
 
@@ -65,11 +65,11 @@ def test_the_key_leads_to_one_place_after_the_other_with_the_right_brush(trained
     assert trained.link.strokes.mode == "paint"
     assert viewer.layers.selection.active is trained.link.strokes
     assert "unsure: cell or background" in trained.state.message
-    trained.attempt(trained.reviewing.advice.next)
+    trained.reviewing.attempt(trained.reviewing.advice.next)
     assert not session.sent(do.Advise)
     assert centre_of(viewer) == (8, 40)
     assert trained.link.strokes.selected_label == 1
-    trained.attempt(trained.reviewing.advice.next)
+    trained.reviewing.attempt(trained.reviewing.advice.next)
     (again,) = session.sent(do.Advise)
     assert again.seen == ((30, 50), (8, 40))
 
@@ -77,7 +77,7 @@ def test_the_key_leads_to_one_place_after_the_other_with_the_right_brush(trained
 def test_places_that_were_painted_meanwhile_are_left_out(trained, session, viewer):
     ask(trained, session, Place((30, 50), 2, 1, 0.9, "unsure"), Place((8, 40), 2, 1, 0.5, "unsure"))
     trained.link.strokes.paint((8, 40), 2)
-    trained.attempt(trained.reviewing.advice.next)
+    trained.reviewing.attempt(trained.reviewing.advice.next)
     assert session.sent(do.Advise)
 
 
@@ -98,18 +98,18 @@ def test_a_place_on_another_slice_moves_the_slider(viewer, controller, session, 
 def test_no_place_and_no_answer_are_sentences(trained, session):
     ask(trained, session)
     assert "sure wherever it looked" in trained.state.message
-    trained.attempt(trained.reviewing.advice.next)
+    trained.reviewing.attempt(trained.reviewing.advice.next)
     (asked,) = session.sent(do.Advise)
     session.events.append(Failed("choose the image again", asked.request))
     trained.tick()
     assert trained.state.failed
-    trained.attempt(trained.reviewing.advice.next)
+    trained.reviewing.attempt(trained.reviewing.advice.next)
     assert len(session.sent(do.Advise)) == 2
 
 
 def test_asking_twice_at_once_asks_once(trained, session):
-    trained.attempt(trained.reviewing.advice.next)
-    trained.attempt(trained.reviewing.advice.next)
+    trained.reviewing.attempt(trained.reviewing.advice.next)
+    trained.reviewing.attempt(trained.reviewing.advice.next)
     assert len(session.sent(do.Advise)) == 1
 
 
@@ -170,7 +170,7 @@ def listed(trained, session):
     for number, box in FOUND.items():
         prediction[box], numbers[box] = 2, number
     trained.link.display.write((slice(0, 40), slice(0, 60)), prediction)
-    trained.attempt(trained.reviewing.objects.find)
+    trained.reviewing.attempt(trained.reviewing.objects.find)
     (asked,) = session.sent(do.MeasureObjects)
     array, handle = open_array(asked.found)
     assert np.array_equal(array, prediction)
@@ -190,7 +190,7 @@ def listed(trained, session):
 def test_what_is_accepted_is_painted_with_a_rim_and_told_to_the_session(listed, session):
     before = listed.link.strokes.data.copy()
     session.commands.clear()
-    listed.attempt(lambda: listed.reviewing.objects.accept([1]))
+    listed.reviewing.attempt(lambda: listed.reviewing.objects.accept([1]))
     strokes = listed.link.strokes.data
     assert (strokes[FOUND[2]] == 2).all()
     assert (strokes[1, 14:22] == 1).all()
@@ -242,7 +242,7 @@ def test_objects_of_their_own_get_values_of_their_own(listed):
 
 @pytest.mark.parametrize("wish", ["accept", "delete", "merge", "split"])
 def test_nothing_chosen_is_a_sentence(listed, wish):
-    listed.attempt(lambda: getattr(listed.reviewing.objects, wish)([]))
+    listed.reviewing.attempt(lambda: getattr(listed.reviewing.objects, wish)([]))
     assert listed.state.failed
     assert "Choose" in listed.state.message
 
@@ -278,7 +278,7 @@ def test_twenty_thousand_objects_are_sorted_and_shown_at_once(qtbot, controller)
 
 
 def test_the_table_with_mouse_and_keys(dock, cells, qtbot):
-    dock.controller.segment()
+    dock.controller.segmentation.start(dock.controller.predicting)
     qtbot.waitUntil(lambda: dock.controller.state.progress is None, timeout=60_000)
     dock.controller.link.prediction.data[...] = np.where(cells.labels > 0, 2, 1)
     dock.show_page(dock.review)
@@ -331,7 +331,7 @@ def test_a_class_without_strokes_is_listed(trained, session):
     strokes = trained.link.strokes
     strokes.data_setitem(np.nonzero(strokes.data == 1), 0)
     trained.tick()
-    trained.attempt(trained.reviewing.checks.check)
+    trained.reviewing.attempt(trained.reviewing.checks.check)
     (asked,) = session.sent(do.CheckStrokes)
     session.events.append(StrokesChecked(asked.request, (), True))
     trained.tick()

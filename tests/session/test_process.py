@@ -210,7 +210,7 @@ def test_what_was_trained_is_written_into_the_model(field, tmp_path: Path):
 
 
 def test_a_safety_copy_that_cannot_be_written_does_not_stop_the_training(field, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("napari_unet.session.core.SNAPSHOT_SECONDS", 0.0)
+    monkeypatch.setattr("napari_unet.session.safety.SNAPSHOT_SECONDS", 0.0)
     session = InlineSession(device="cpu", snapshot=tmp_path / "nowhere" / "snapshot.unet")
     teach(session, field)
     events = collect(session, kinds(Finished, Failed))

@@ -6,14 +6,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from napari_unet._napari.board import Board
-from napari_unet._napari.client import SessionClient
 from napari_unet._napari.jumping import jump
 from napari_unet._napari.keys import Keys
-from napari_unet._napari.model_in_use import ModelInUse, check_fit
-from napari_unet._napari.strokes import Strokes
+from napari_unet._napari.parts import Parts
 from napari_unet._napari.view import slice_point
-from napari_unet._napari.viewer_link import ViewerLink
 from napari_unet.config import ModelConfig
 from napari_unet.errors import AnnotationError
 from napari_unet.events import Place
@@ -25,36 +21,16 @@ NEXT_KEY = "N"
 MEMORY = 64
 
 
-def need_model(model: ModelInUse, board: Board, image: Any) -> ModelConfig:
-    """The model in use.
-
-    Raises
-    ------
-    NapariUnetError
-        When nothing was learnt yet, or it does not fit the image.
-    """
-    if model.config is None or not board.state.step:
-        raise AnnotationError("There is no trained model yet: paint a few strokes on each class and let it learn.")
-    check_fit(model.config, image)
-    return model.config
-
-
 class Advice:
     """Goes from place to place, the best first, with the brush in the user's hand.
 
     Parameters
     ----------
-    link : ViewerLink
-    client : SessionClient
-    strokes : Strokes
-    model : ModelInUse
-    board : Board
+    parts : Parts
     """
 
-    def __init__(
-        self, link: ViewerLink, client: SessionClient, strokes: Strokes, model: ModelInUse, board: Board
-    ) -> None:
-        self._link, self._client, self._strokes, self._model, self._board = link, client, strokes, model, board
+    def __init__(self, parts: Parts) -> None:
+        self._parts, self._link, self._strokes, self._board = parts, parts.link, parts.strokes, parts.board
         self._keys = Keys()
         self._bound: Any = None
         self._places: list[Place] = []
@@ -82,25 +58,25 @@ class Advice:
         NapariUnetError
             When there is no model to ask, or nothing to paint on.
         """
-        model = need_model(self._model, self._board, self._link.image)
+        model = self._parts.need_model()
         if self._link.strokes is None:
             raise AnnotationError("Press New strokes first: there is nothing to paint on.")
         if self._is_fresh() and self._go(model):
             return
-        if Advise in self._client.reviews:
+        if Advise in self._parts.client.reviews:
             return
         self._strokes.teach()
         if self._image is not self._link.image:
             self._seen.clear()
         self._image, self._step = self._link.image, self._board.state.step
         near, painted = slice_point(self._link.viewer, self._link.image), self._strokes.painted(model)
-        self._client.review(Advise, self._strokes.share_image(), near, painted, tuple(self._seen))
+        self._parts.client.review(Advise, self._strokes.share_image(), near, painted, tuple(self._seen))
         self._board.say("Looking for the place where a stroke teaches most.")
 
     def take(self, answer: Advised) -> None:
         """The places have come."""
         self._places = list(answer.places)
-        model = self._model.config
+        model = self._parts.model.config
         if self._image is not self._link.image or self._link.strokes is None or model is None:
             return
         if not self._go(model):

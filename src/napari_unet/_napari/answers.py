@@ -12,6 +12,7 @@ from napari_unet._napari.board import Board
 from napari_unet._napari.guidance import Phase
 from napari_unet._napari.live_view import LiveView
 from napari_unet._napari.model_in_use import ModelInUse, check_fit
+from napari_unet._napari.object_preview import ObjectPreview
 from napari_unet._napari.reviewing import Reviewing
 from napari_unet._napari.segmenting import Segmenting
 from napari_unet._napari.viewer_link import ViewerLink
@@ -21,6 +22,8 @@ from napari_unet.events import Event, Finished, Saved, Started, Step, Warned, We
 from napari_unet.session.messages import (
     Compared,
     Failed,
+    FileDone,
+    FilePart,
     Looking,
     ModelChanged,
     PredictionDone,
@@ -42,6 +45,7 @@ class Answers:
     live : LiveView
     segmenting : Segmenting
     reviewing : Reviewing
+    preview : ObjectPreview
     model : ModelInUse
     autopilot : Autopilot
     clock : callable
@@ -53,8 +57,6 @@ class Answers:
         The file that the user wants to load; "" when none.
     saving : bool
         Whether a file is being written.
-    dead : str
-        Why the session cannot run; "" when it can.
     """
 
     loaded = Signal(ModelConfig)  #: a file brought other settings
@@ -67,19 +69,19 @@ class Answers:
         live: LiveView,
         segmenting: Segmenting,
         reviewing: Reviewing,
+        preview: ObjectPreview,
         model: ModelInUse,
         autopilot: Autopilot,
         clock: Callable[[], float],
     ) -> None:
         self._board, self._link, self._live, self._clock = board, link, live, clock
-        self._segmenting, self._reviewing, self._model = segmenting, reviewing, model
+        self._segmenting, self._reviewing, self._preview, self._model = segmenting, reviewing, preview, model
         self._autopilot = autopilot
         self.opening = ""
         self.saving = False
-        self.dead = ""
 
     def take(self, event: Event, purpose: str) -> None:
-        """Do what `event` means; `purpose` is what it answers: "view", "image", "scores", "review" or ""."""
+        """Do what `event` means; `purpose` is what it answers, see `SessionClient.poll`."""
         match event:
             case Tile():
                 self._on_tile(event, purpose)
@@ -89,6 +91,8 @@ class Answers:
                 self._on_done(event, purpose)
             case Compared():
                 self._reviewing.take(event)
+            case FilePart() | FileDone():
+                self._segmenting.take_file(event)
             case Reviewed() | Looking():
                 self._reviewing.take_review(event)
             case Failed():
@@ -131,6 +135,8 @@ class Answers:
     def _on_tile(self, tile: Tile, purpose: str) -> None:
         if purpose == "image":
             self._segmenting.take(tile)
+        elif purpose == "objects":
+            self._preview.take(tile)
         elif tile.data is not None:
             self._live.showed(self._link.display.write(tile.index, tile.data, tile.soft), tile.data.size)
 
@@ -138,9 +144,10 @@ class Answers:
         if purpose == "view":
             self._live.answered(self._clock())
         elif purpose == "image":
-            self._segmenting.finish(event.step)
-            self._live.moved(self._clock())
-            self._board.say("The whole image is segmented.")
+            words = self._segmenting.finish(event.step)
+            if words:
+                self._live.moved(self._clock())
+                self._board.say(words)
 
     def _on_model(self, event: ModelChanged) -> None:
         self._model.config = event.config
@@ -166,12 +173,14 @@ class Answers:
         if purpose == "view":
             self._live.answered(self._clock())
         elif purpose == "image":
-            self._segmenting.drop()
+            words = self._segmenting.fail(event.message)
+            if not words:  # the next image is under way
+                return
         elif purpose == "scores":
             self._reviewing.drop()
         elif purpose == "review":
             self._reviewing.failed()
-        elif purpose != "patches" and not self.opening and not self.saving:
+        elif purpose not in ("patches", "objects") and not self.opening and not self.saving:
             self._board.set(phase=Phase.IDLE)
             self._autopilot.ended()
         if not purpose:
@@ -184,7 +193,6 @@ class Answers:
         self._reviewing.failed()
         self._live.answered(self._clock())
         self.opening, self.saving = "", False
-        self.dead = "" if event.restarted else event.message
         self._board.set(phase=Phase.IDLE, ready=False)
         self._autopilot.ended()
         self._board.complain(event.message)

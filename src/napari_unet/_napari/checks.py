@@ -6,13 +6,8 @@ from collections.abc import Sequence
 
 from psygnal import Signal
 
-from napari_unet._napari.advice import need_model
-from napari_unet._napari.board import Board
-from napari_unet._napari.client import SessionClient
 from napari_unet._napari.jumping import jump
-from napari_unet._napari.model_in_use import ModelInUse
-from napari_unet._napari.strokes import Strokes
-from napari_unet._napari.viewer_link import ViewerLink
+from napari_unet._napari.parts import Parts
 from napari_unet.errors import AnnotationError
 from napari_unet.events import Finding
 from napari_unet.session.commands import CheckStrokes
@@ -27,20 +22,14 @@ class Checks:
 
     Parameters
     ----------
-    link : ViewerLink
-    client : SessionClient
-    strokes : Strokes
-    model : ModelInUse
-    board : Board
+    parts : Parts
     """
 
     listed = Signal(list)  #: lines
 
-    def __init__(
-        self, link: ViewerLink, client: SessionClient, strokes: Strokes, model: ModelInUse, board: Board
-    ) -> None:
-        self._link, self._client, self._strokes, self._model, self._board = link, client, strokes, model, board
-        link.roles_changed.connect(self._on_roles)
+    def __init__(self, parts: Parts) -> None:
+        self._parts, self._link, self._strokes, self._board = parts, parts.link, parts.strokes, parts.board
+        self._link.roles_changed.connect(self._on_roles)
 
     def check(self) -> None:
         """Ask.
@@ -50,16 +39,16 @@ class Checks:
         NapariUnetError
             When there is no model or nothing is painted.
         """
-        need_model(self._model, self._board, self._link.image)
+        self._parts.need_model()
         if self._link.strokes is None:
             raise AnnotationError("There are no strokes to check: press New strokes, then paint a few.")
         self._strokes.teach()
-        self._client.review(CheckStrokes, self._strokes.share_image())
+        self._parts.client.review(CheckStrokes, self._strokes.share_image())
         self._board.say("Checking each stroke.")
 
     def take(self, answer: StrokesChecked) -> None:
         """The findings have come."""
-        model = self._model.config
+        model = self._parts.model.config
         if model is None:
             return
         painted = self._strokes.painted(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
 from typing import Any, Protocol
 
@@ -9,10 +10,25 @@ from napari_unet._napari.view import View
 from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
 from napari_unet.events import Event
 from napari_unet.session.arrays import ArrayRef
-from napari_unet.session.commands import Cancel, Command, Compare, Meaning, PredictImage, PredictView, Preview, Review
+from napari_unet.session.commands import (
+    Box,
+    Cancel,
+    Command,
+    Compare,
+    Meaning,
+    PredictFiles,
+    PredictImage,
+    PredictView,
+    Preview,
+    PreviewObjects,
+    Review,
+)
+from napari_unet.session.folders import Item
 from napari_unet.session.messages import (
     Compared,
     Failed,
+    FileDone,
+    FilePart,
     Looking,
     PredictionDone,
     Previewed,
@@ -22,7 +38,9 @@ from napari_unet.session.messages import (
 )
 
 #: What tells which request it answers.
-_ANSWERS = Tile | PredictionDone | Compared | Previewed | Failed | Looking | Reviewed
+_ANSWERS = Tile | PredictionDone | Compared | Previewed | Failed | Looking | Reviewed | FilePart | FileDone
+#: What more comes after.
+_PARTS = Tile | Looking | FilePart | FileDone
 
 
 class Session(Protocol):
@@ -38,10 +56,13 @@ class SessionClient:
 
     Attributes
     ----------
-    view, image, scores, patches : int or None
-        Numbers of the requests under way: the field of view, a whole image, a comparison, augmented patches.
+    view, image, scores, patches, objects : int or None
+        Numbers of the requests under way: the field of view, an image or files, a comparison, augmented patches, a
+        preview of objects.
     reviews : dict
         The same for each kind of review.
+    dead : str
+        Why the session cannot run; "" when it can.
     """
 
     def __init__(self, session: Session) -> None:
@@ -51,7 +72,9 @@ class SessionClient:
         self.image: int | None = None
         self.scores: int | None = None
         self.patches: int | None = None
+        self.objects: int | None = None
         self.reviews: dict[type[Review], int] = {}
+        self.dead = ""
 
     def send(self, command: Command) -> None:
         """Ask the session to do something."""
@@ -62,10 +85,27 @@ class SessionClient:
         self.view = next(self._numbers)
         self.send(PredictView(self.view, key, view.lead, view.box, soft=soft, after=after))
 
-    def predict_image(self, key: str, target: ArrayRef, config: PredictConfig) -> None:
-        """Ask for a whole image, written into `target`."""
+    def predict_image(
+        self,
+        key: str,
+        target: ArrayRef,
+        config: PredictConfig,
+        leads: tuple[tuple[int, ...], ...] | None = None,
+        box: Box | None = None,
+    ) -> None:
+        """Ask for an image or a part of it, written into `target`."""
         self.image = next(self._numbers)
-        self.send(PredictImage(self.image, key, target, config))
+        self.send(PredictImage(self.image, key, target, config, leads, box))
+
+    def predict_files(self, items: Sequence[Item], config: PredictConfig, *, overwrite: bool) -> None:
+        """Ask for image files to be segmented, in the place of an image."""
+        self.image = next(self._numbers)
+        self.send(PredictFiles(self.image, tuple(items), config, overwrite))
+
+    def preview_objects(self, key: str, view: View, config: PredictConfig) -> None:
+        """Ask for the objects of a field of view; they take the place of those asked for before."""
+        self.objects = next(self._numbers)
+        self.send(PreviewObjects(self.objects, key, view.lead, view.box, config))
 
     def compare(self, prediction: ArrayRef, truth: ArrayRef, meaning: Meaning, model: ModelConfig) -> None:
         """Ask for scores of a prediction; they take the place of those asked for before."""
@@ -83,13 +123,13 @@ class SessionClient:
         self.send(kind(self.reviews[kind], key, *parts))
 
     def cancel_image(self) -> None:
-        """Give up the whole image; nothing more is heard of it."""
+        """Give up the image or the files; nothing more is heard of them."""
         if self.image is not None:
             self.send(Cancel(self.image))
             self.image = None
 
     def poll(self) -> list[tuple[Event, str]]:
-        """What happened since, each with what it answers: "view", "image", "scores", "patches", "review", or ""."""
+        """What happened since, each with what it answers: one of the requests above, "review", or ""."""
         return [(event, purpose) for event in self._session.poll() if (purpose := self._purpose(event)) is not None]
 
     def close(self) -> None:
@@ -99,16 +139,17 @@ class SessionClient:
     def _purpose(self, event: Event) -> str | None:
         """What `event` answers; None when nobody waits for it. Closes requests that are answered."""
         if isinstance(event, WorkerDied):
-            self.view = self.image = self.scores = self.patches = None
+            self.view = self.image = self.scores = self.patches = self.objects = None
             self.reviews.clear()
+            self.dead = "" if event.restarted else event.message
         if not isinstance(event, _ANSWERS) or event.request is None:
             return ""
         if event.request in self.reviews.values():
             if not isinstance(event, Looking):
                 self.reviews = {kind: number for kind, number in self.reviews.items() if number != event.request}
             return "review"
-        asked = {self.view: "view", self.image: "image", self.scores: "scores", self.patches: "patches"}
-        purpose = asked.get(event.request)
-        if purpose is not None and not isinstance(event, Tile):
+        names = ("view", "image", "scores", "patches", "objects")
+        purpose = {getattr(self, name): name for name in names}.get(event.request)
+        if purpose is not None and not isinstance(event, _PARTS):
             setattr(self, purpose, None)
         return purpose

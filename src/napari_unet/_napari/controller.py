@@ -5,47 +5,46 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from psygnal import Signal
 
 from napari_unet._napari.answers import Answers
 from napari_unet._napari.autopilot import Autopilot
-from napari_unet._napari.axes import channels, label_shape
+from napari_unet._napari.axes import channels
 from napari_unet._napari.board import Board, Facts, State
 from napari_unet._napari.client import Session, SessionClient
-from napari_unet._napari.copying import Copying, Kind
 from napari_unet._napari.display import Mode
 from napari_unet._napari.guidance import Phase
 from napari_unet._napari.in_words import in_words
 from napari_unet._napari.live_view import LiveView
 from napari_unet._napari.looking import Looking
-from napari_unet._napari.model_in_use import ModelInUse, check_fit
+from napari_unet._napari.model_in_use import ModelInUse
+from napari_unet._napari.object_preview import ObjectPreview
+from napari_unet._napari.parts import Parts
+from napari_unet._napari.pilot import Pilot
+from napari_unet._napari.recipes import Recipes
 from napari_unet._napari.results import Results
 from napari_unet._napari.reviewing import Reviewing
 from napari_unet._napari.safekeeping import Safekeeping
+from napari_unet._napari.segmentation import Segmentation
 from napari_unet._napari.segmenting import Segmenting
 from napari_unet._napari.strokes import Strokes
 from napari_unet._napari.teaching import Teaching
 from napari_unet._napari.tools import Tools
 from napari_unet._napari.viewer_link import ViewerLink
 from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
-from napari_unet.errors import AnnotationError, ModelFileError, SessionError
+from napari_unet.errors import AnnotationError, ModelFileError
 from napari_unet.session.commands import (
     AdaptModel,
     LoadModel,
-    Meaning,
     NameClasses,
     NewModel,
     SaveModel,
     Train,
 )
 from napari_unet.session.projects import Settings
-
-#: Images up to this size are segmented as a whole when there is nothing else to do.
-QUIET_PIXELS = 2**26
 
 
 class Controller:
@@ -69,6 +68,12 @@ class Controller:
         What is in the user's hand.
     reviewing : Reviewing
         Scores, advice on where to paint next, objects to correct, strokes to check.
+    segmentation : Segmentation
+        The whole image, on demand or when idle.
+    preview_objects : ObjectPreview
+        What settings make of the objects in view.
+    recipes : Recipes
+        What was clicked, as a command or as Python.
     teaching : Teaching
         Pauses, the way back to earlier states, and how training goes.
     results, safe : Results, Safekeeping
@@ -78,7 +83,6 @@ class Controller:
     """
 
     settings_restored = Signal(Settings)  #: all forms say something else now
-    copied = Signal(str)  #: a command or a script for the clipboard
     model_changed = Signal(ModelConfig)  #: what the next new model is was changed, by whoever it was
 
     def __init__(self, viewer: Any, session: Session, clock: Callable[[], float] = time.monotonic) -> None:
@@ -90,10 +94,15 @@ class Controller:
         self._autopilot = Autopilot()
         self.link = ViewerLink(viewer)
         self._strokes = Strokes(self.link, self._client.send)
-        self._looking = Looking(self.link, self._client, self._strokes, self._used, self._live)
         self._segmenting = Segmenting(self.link, self._client, clock)
         self.board = Board(self._facts)
-        self.reviewing = Reviewing(self.link, self._client, self._strokes, self._used, self.board)
+        self._parts = parts = Parts(self.link, self._client, self._strokes, self._used, self.board)
+        self._looking = Looking(parts, self._live)
+        self.segmentation = Segmentation(parts, self._segmenting)
+        self.preview_objects = ObjectPreview(parts, self.settings)
+        self._pilot = Pilot(parts, self._autopilot, self.segmentation, self.train, self.stop)
+        self.reviewing = Reviewing(parts)
+        self.recipes = Recipes(parts, self.segmentation, self.settings, self.save)
         self.tools = Tools(self.link, self.new_regions)
         self.teaching = Teaching(self._client, self.board, self._autopilot)
         self.answers = Answers(
@@ -102,6 +111,7 @@ class Controller:
             self._live,
             self._segmenting,
             self.reviewing,
+            self.preview_objects,
             self._used,
             self._autopilot,
             clock,
@@ -121,7 +131,7 @@ class Controller:
     @in_words
     def choose_image(self, layer: Any) -> None:
         """Work on this image layer."""
-        self._segmenting.cancel()
+        self._segmenting.leave(self.link.image)
         self.link.choose_image(layer)
         self._looking.wanted = True
         self.board.say()
@@ -135,21 +145,21 @@ class Controller:
     @in_words
     def new_strokes(self) -> None:
         """Add a layer to paint on, brush in hand."""
-        self._need_image()
+        self._parts.need_image()
         self.link.new_strokes(self.model)
         self.board.say()
 
     @in_words
     def new_regions(self) -> None:
         """Let the user draw a rectangle in which everything is painted."""
-        self._need_image()
+        self._parts.need_image()
         self.link.new_regions()
         self.board.say("Drag a rectangle: everything in it that is not painted is then background.")
 
     @in_words
     def copy_prediction(self) -> None:
         """Make strokes of what is predicted in view, where nothing is painted, to be corrected."""
-        self._need_image()
+        self._parts.need_image()
         if self.link.prediction is None:
             raise AnnotationError("There is no prediction to copy yet: paint a few strokes and let it learn.")
         if self.link.strokes is None:
@@ -170,7 +180,7 @@ class Controller:
         objects : bool
             Whether each value is one object of the first class, or the values are classes.
         """
-        self._need_image()
+        self._parts.need_image()
         self._strokes.import_mask(layer, self.model, objects=objects)
         self._on_stroke()
         self.board.say()
@@ -216,7 +226,7 @@ class Controller:
     def train(self, *, resume: bool = False) -> None:
         """Start to learn from the strokes, or go on; with `resume` within the budget of the training before."""
         wanted = self._prepare()
-        self._segmenting.give_way()
+        self.segmentation.give_way()
         self.link.display.make(wanted)
         self._client.send(Train(self.training, resume))
         self.board.set(phase=Phase.WAITING, paused=False)
@@ -224,8 +234,8 @@ class Controller:
 
     def _prepare(self) -> ModelConfig:
         """Let the session have a model and all strokes; what the next new model would be."""
-        self._need_image()
-        self._need_session()
+        self._parts.need_image()
+        self._parts.need_session()
         self._strokes.check(self.model)
         wanted = self.model.replace(in_channels=channels(self.link.image))
         if self._used.take(wanted, self.state.step, self.link.image):
@@ -274,84 +284,18 @@ class Controller:
         self._live.moved(self._clock())
 
     @in_words
-    def segment(self) -> None:
-        """Predict the whole image into the prediction layer."""
-        self._need_image()
-        self._need_session()
-        model = self._used.config
-        if model is None or not self.state.step:
-            raise AnnotationError("There is no trained model yet: press Train first, or load one.")
-        check_fit(model, self.link.image)
-        self.link.display.make(model)
-        self._segmenting.start(self._strokes.share_image(), self.predicting)
-        self.board.say()
-
-    def cancel(self) -> None:
-        """Give up the segmentation; finished tiles stay."""
-        self._segmenting.cancel()
-        self.board.say("Cancelled; the finished tiles stay.")
-
-    @in_words
-    def compare(self, truth: Any, meaning: Meaning) -> None:
-        """Score the prediction against a labels layer; `Reviewing.scored` tells the result.
-
-        Parameters
-        ----------
-        truth : Labels
-            Of the image's shape.
-        meaning : {"objects", "classes", "strokes"}
-            What its values are; the first two have 0 as background, in strokes 0 is not known.
-        """
-        self._need_image()
-        self._need_session()
-        self.reviewing.compare(truth, meaning, self._used.config or self.model)
-        self.board.say("Comparing the prediction with the truth.")
-
-    @in_words
-    def attempt(self, wish: Callable[[], object]) -> None:
-        """Do what is wished of `reviewing`, or say in one sentence why not."""
-        self._need_image()
-        self._need_session()
-        wish()
-
-    @in_words
-    def copy(self, what: Literal["training", "prediction"], kind: Kind, folder: str | Path) -> None:
-        """Say a training or a prediction as a command or as Python; `copied` tells the text.
-
-        Parameters
-        ----------
-        what : {"training", "prediction"}
-        kind : {"command", "python"}
-        folder : path
-            For the files it takes: the model, the strokes, the image if it has no file of its own.
-        """
-        self._need_image()
-        model = self._used.config
-        if model is None or not self.state.step:
-            raise AnnotationError("There is nothing to copy yet: press Train first, or load a model.")
-        copying = Copying(self.link, Path(folder))
-        if what == "prediction":
-            text = copying.prediction(kind, self.predicting)
-            self.save(copying.model)
-        else:
-            self._strokes.check(self.model)
-            text = copying.training(kind, model, self.training, self.state.step)
-        self.copied.emit(text)
-        self.board.say(f"Copied, to be pasted {'into a terminal' if kind == 'command' else 'as a script'}.")
-
-    @in_words
     def save(self, path: str | Path) -> None:
         """Write the model to a file."""
         if not self.state.step:
             raise ModelFileError("There is nothing to save yet: press Train first.")
-        self._need_session()
+        self._parts.need_session()
         self.answers.saving = True
         self._client.send(SaveModel(str(path)))
 
     @in_words
     def load(self, path: str | Path) -> None:
         """Use the model in a file."""
-        self._need_session()
+        self._parts.need_session()
         self.answers.opening = str(path)
         self._client.send(LoadModel(str(path)))
         self.board.say(f"Opening {Path(path).name}.")
@@ -372,8 +316,9 @@ class Controller:
             self.board.update()
         self.safe.tick()
         self.results.tick()
-        self._fly()
+        self._pilot.fly(self._clock())
         self._look()
+        self.preview_objects.tick(self._clock())
         self.link.display.redraw(self._clock())
 
     def close(self) -> None:
@@ -382,6 +327,7 @@ class Controller:
         self.link.cleanup()
         self._segmenting.close()
         self.results.close()
+        self.preview_objects.close()
         self._client.close()
         self.safe.close(self.state.step)
         self.reviewing.close()
@@ -391,27 +337,6 @@ class Controller:
     def _look(self) -> None:
         self._looking.look(self._clock(), self.state.step)
 
-    def _fly(self) -> None:
-        """Do what the autopilot wants."""
-        now, state = self._clock(), self.state
-        if self._autopilot.is_tired(now) and state.phase is Phase.TRAINING:
-            self.stop()
-            self.board.say("Learning rests: there was no new stroke for some minutes.")
-        if state.phase is not Phase.IDLE or state.paused or self.answers.dead:
-            return
-        if self._autopilot.takes_off(now, state.painted):
-            self.train()
-        elif self._can_segment_quietly() and self._autopilot.segments(now, self.link.image, state.step):
-            self._segmenting.start(self._strokes.share_image(), PredictConfig(), quiet=True)
-
-    def _can_segment_quietly(self) -> bool:
-        """Whether the rest of the image may be segmented although nobody asked."""
-        image, model = self.link.image, self._used.config
-        if self._segmenting.progress is not None or image is None or model is None or self.link.prediction is None:
-            return False
-        small = prod(label_shape(image)) <= QUIET_PIXELS
-        return small and model.in_channels == channels(image) and self._segmenting.complete != self.state.step
-
     @in_words
     def _on_stroke(self) -> None:
         """The strokes have changed."""
@@ -420,17 +345,9 @@ class Controller:
         if learning and self._used.config is not None:
             self._strokes.join(self._used.config)
         self._live.painted(self.state.step + 1, learning=learning)
-        self._segmenting.give_way()
+        self.segmentation.give_way()
 
     # ------------------------------------------------------------------ what it takes
-
-    def _need_image(self) -> None:
-        if self.link.image is None:
-            raise AnnotationError("Open an image first, or choose one at the top.")
-
-    def _need_session(self) -> None:
-        if self.answers.dead:
-            raise SessionError(self.answers.dead)
 
     def _facts(self) -> Facts:
         return Facts(
@@ -459,7 +376,7 @@ class Controller:
         link.pixels_changed.connect(self._on_pixels)
         self.answers.loaded.connect(self.set_model)
         self.answers.snapshot_saved.connect(self.safe.project.learnt)
-        self.reviewing.advice.bind(partial(self.attempt, self.reviewing.advice.next))
+        self.reviewing.advice.bind(partial(self.reviewing.attempt, self.reviewing.advice.next))
         self.safe.told.connect(self.board.say)
         self.safe.failed.connect(self.board.complain)
 
@@ -497,4 +414,5 @@ class Controller:
 
     def _on_view(self) -> None:
         self._live.moved(self._clock())
+        self.preview_objects.moved(self._clock())
         self._autopilot.touched(self._clock())

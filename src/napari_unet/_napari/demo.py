@@ -65,7 +65,7 @@ class _Watch:
         self._left -= 1
         if not self._asked and controller.state.step and controller.state.phase is Phase.IDLE:
             self._viewer.reset_view()
-            controller.segment()
+            controller.segmentation.start(controller.predicting)
             self._asked = True
         elif self._asked and controller.state.progress is None:
             self._end(succeeded=True)

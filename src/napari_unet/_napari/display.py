@@ -71,6 +71,27 @@ class Display:
             link.insert_above_image(link.soft)
             self.made.emit(link.soft)
 
+    def result(self, image: Any, model: ModelConfig, *, objects: bool) -> Any:
+        """The layer for the classes or objects of an image, made unless it is there."""
+        link, role = self._link, "objects" if objects else "prediction"
+        if image is link.image:
+            self.make(model)
+            if objects:
+                self.make_objects()
+            return getattr(link, role)
+        layer = link.result_of(image, role)
+        if layer is None:
+            make, colors = prediction_layer, model.class_colors
+            layer = make.make_objects(image) if objects else make.make_prediction(image, colors)
+            layer.name = f"{layer.name} of {image.name}"
+            link.keep_result(image, role, layer)
+        return layer
+
+    def write_into(self, layer: Any, index: prediction_layer.Index, tile: npt.NDArray[Any]) -> None:
+        """Put a tile into a layer of an image that is not in use."""
+        if not prediction_layer.write(self._viewer, layer, index, tile):
+            prediction_layer.refresh(layer)
+
     def make_objects(self) -> None:
         """Make the layer of single objects, unless it is there."""
         link = self._link

@@ -69,7 +69,7 @@ def next_step(now: Situation) -> Advice:
     if not now.image:
         return Advice("Open an image: drop a file on the window, or choose File > Open Sample > U-Net segmentation.")
     if now.segmenting:
-        return Advice("Segmenting the whole image. You can go on painting, or press Cancel: finished tiles stay.")
+        return Advice("Segmenting. You can go on painting, or press Cancel: what is finished stays.")
     if now.phase is not Phase.IDLE:
         return Advice(_while_training(now))
     if now.paused:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from napari_unet._napari.axes import channels
-from napari_unet._napari.client import SessionClient
 from napari_unet._napari.live_view import LiveView
-from napari_unet._napari.model_in_use import ModelInUse
-from napari_unet._napari.strokes import Strokes
+from napari_unet._napari.parts import Parts
 from napari_unet._napari.view import View, part_around
-from napari_unet._napari.viewer_link import ViewerLink
 
 
 class Looking:
@@ -16,10 +13,7 @@ class Looking:
 
     Parameters
     ----------
-    link : ViewerLink
-    client : SessionClient
-    strokes : Strokes
-    model : ModelInUse
+    parts : Parts
     live : LiveView
 
     Attributes
@@ -28,10 +22,8 @@ class Looking:
         False after the user deleted the prediction, until there is a wish for one again.
     """
 
-    def __init__(
-        self, link: ViewerLink, client: SessionClient, strokes: Strokes, model: ModelInUse, live: LiveView
-    ) -> None:
-        self._link, self._client, self._strokes, self._model, self._live = link, client, strokes, model, live
+    def __init__(self, parts: Parts, live: LiveView) -> None:
+        self._parts, self._link, self._strokes, self._live = parts, parts.link, parts.strokes, live
         self.wanted = True
 
     def look(self, now: float, step: int) -> None:
@@ -42,7 +34,7 @@ class Looking:
         NapariUnetError
             When the image cannot be segmented, or there is no memory left to share it.
         """
-        model, image = self._model.config, self._link.image
+        model, image = self._parts.model.config, self._link.image
         if model is None or not step or image is None or not self._live.due(now):
             return
         hidden = self._link.prediction is None and not self.wanted
@@ -54,7 +46,7 @@ class Looking:
             return
         self._link.display.make(model)
         soft = self._link.display.mode == "soft"
-        self._client.predict_view(self._strokes.share_image(), part or view, soft=soft, after=after)
+        self._parts.client.predict_view(self._strokes.share_image(), part or view, soft=soft, after=after)
 
     def _newest(self, view: View | None, ndim: int) -> View | None:
         """The surroundings of the newest stroke, when they are to come first."""

@@ -11,15 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from psygnal import Signal
 
-from napari_unet._napari.advice import need_model
 from napari_unet._napari.axes import label_shape
-from napari_unet._napari.board import Board
 from napari_unet._napari.boxes import inside, slices
-from napari_unet._napari.client import SessionClient
 from napari_unet._napari.jumping import SHOWN, jump
-from napari_unet._napari.model_in_use import ModelInUse
-from napari_unet._napari.strokes import Strokes
-from napari_unet._napari.viewer_link import ViewerLink
+from napari_unet._napari.parts import Parts
 from napari_unet.config import ModelConfig
 from napari_unet.errors import AnnotationError
 from napari_unet.events import ObjectRows
@@ -43,11 +38,7 @@ class Objects:
 
     Parameters
     ----------
-    link : ViewerLink
-    client : SessionClient
-    strokes : Strokes
-    model : ModelInUse
-    board : Board
+    parts : Parts
 
     Attributes
     ----------
@@ -58,15 +49,13 @@ class Objects:
     listed = Signal(object)  #: another list, or None
     marked = Signal(object, str)  #: rows, and what was done to them
 
-    def __init__(
-        self, link: ViewerLink, client: SessionClient, strokes: Strokes, model: ModelInUse, board: Board
-    ) -> None:
-        self._link, self._client, self._strokes, self._model, self._board = link, client, strokes, model, board
+    def __init__(self, parts: Parts) -> None:
+        self._parts, self._link, self._strokes, self._board = parts, parts.link, parts.strokes, parts.board
         self.rows: ObjectRows | None = None
         self._numbers: SharedArray | None = None
         self._found: SharedArray | None = None
         self._image: Any = None
-        link.roles_changed.connect(self._on_roles)
+        self._link.roles_changed.connect(self._on_roles)
 
     # ------------------------------------------------------------------ the list
 
@@ -78,7 +67,7 @@ class Objects:
         NapariUnetError
             When there is no model, no prediction, or no memory for their numbers.
         """
-        need_model(self._model, self._board, self._link.image)
+        self._parts.need_model()
         layer, numbered = self._source()
         shape = label_shape(self._link.image)
         if prod(shape) > MOST_PIXELS:
@@ -91,12 +80,12 @@ class Objects:
         self._found.array[...] = layer.data
         self._numbers = SharedArray(shape, np.uint32)
         key = self._strokes.share_image()
-        self._client.review(MeasureObjects, key, self._found.ref, self._numbers.ref, numbered)
+        self._parts.client.review(MeasureObjects, key, self._found.ref, self._numbers.ref, numbered)
         self._board.say("Looking at each object.")
 
     def note(self, progress: Looking) -> None:
         """Say how far it is."""
-        if progress.request == self._client.reviews.get(MeasureObjects):
+        if progress.request == self._parts.client.reviews.get(MeasureObjects):
             self._board.say(f"Looking at each object: {progress.done} of {progress.total} parts of the image are done.")
 
     def take(self, answer: ObjectsMeasured) -> None:
@@ -110,7 +99,7 @@ class Objects:
 
     def failed(self) -> None:
         """No list comes, if one was asked for."""
-        if self.rows is None and MeasureObjects not in self._client.reviews:
+        if self.rows is None and MeasureObjects not in self._parts.client.reviews:
             self.close()
 
     def close(self) -> None:
@@ -197,15 +186,15 @@ class Objects:
 
     def _begin(self, rows: Sequence[int]) -> tuple[ModelConfig, _Painting]:
         """Check that objects can be painted."""
-        if self.rows is None or self._model.config is None or not rows:
+        if self.rows is None or self._parts.model.config is None or not rows:
             raise AnnotationError("Choose an object in the table first.")
         if len(rows) > MOST_ROWS:
             raise AnnotationError(f"Choose {MOST_ROWS} objects at most at a time.")
         if self._link.strokes is None:
-            self._link.new_strokes(self._model.config)
+            self._link.new_strokes(self._parts.model.config)
         if tuple(self._link.strokes.data.shape) != label_shape(self._link.image):
             raise AnnotationError("Choose strokes of the image's shape, or press New strokes.")
-        return self._model.config, _Painting(self._link.strokes.data)
+        return self._parts.model.config, _Painting(self._link.strokes.data)
 
     def _end(self, rows: Sequence[int], done: str, painting: _Painting) -> None:
         """Paint, as one step of undo."""
@@ -231,7 +220,7 @@ class Objects:
             raise AnnotationError("Press List objects again: the image has changed.")
         boxes = self.rows.boxes[list(rows)]
         wide = [(int(boxes[:, axis, 0].min()), int(boxes[:, axis, 1].max())) for axis in range(boxes.shape[1])]
-        spatial = boxes.shape[1] - (self._model.config.ndim if self._model.config else 2)
+        spatial = boxes.shape[1] - (self._parts.model.config.ndim if self._parts.model.config else 2)
         if any(stop - start > 1 for start, stop in wide[:spatial]) and len(rows) > 1:
             raise AnnotationError("Choose objects of one slice to merge.")
         grown = [side if axis < spatial else (side[0] - 1, side[1] + 1) for axis, side in enumerate(wide)]

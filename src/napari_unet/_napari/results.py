@@ -12,7 +12,7 @@ from napari_unet._napari.board import Board
 from napari_unet._napari.model_in_use import ModelInUse
 from napari_unet._napari.prediction_layer import RECIPE
 from napari_unet._napari.saving import Saving
-from napari_unet._napari.segmenting import Segmenting
+from napari_unet._napari.segmenting import Piece, Segmenting
 from napari_unet._napari.viewer_link import ViewerLink
 from napari_unet.config import ModelConfig, PredictConfig
 from napari_unet.errors import NapariUnetError
@@ -71,8 +71,9 @@ class Results:
         """Begin nothing more."""
         self._saving.close()
 
-    def _describe(self, layer: Any, image: Any, config: PredictConfig, step: int) -> None:
+    def _describe(self, layer: Any, piece: Piece, config: PredictConfig, step: int) -> None:
         """Write into the metadata of a result layer how it was made."""
+        image = piece.image
         settings = self._settings()
         model = self._model.config or settings.model
         layer.metadata[RECIPE] = {
@@ -81,7 +82,8 @@ class Results:
             "path": str(image.source.path or ""),
             "axes": layer_axes(image),
             "step": step,
-            "complete": True,
+            "complete": piece.whole,
+            "part": None if piece.whole else {"leads": piece.leads, "box": piece.box},
             "model": model.model_dump(mode="json"),
             "training": settings.training.model_dump(mode="json"),
             "predicting": config.model_dump(mode="json"),

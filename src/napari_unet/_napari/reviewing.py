@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from psygnal import Signal
 
 from napari_unet._napari.advice import Advice
 from napari_unet._napari.axes import label_shape, pixels
-from napari_unet._napari.board import Board
 from napari_unet._napari.checks import Checks
-from napari_unet._napari.client import SessionClient
-from napari_unet._napari.model_in_use import ModelInUse
+from napari_unet._napari.in_words import in_words
 from napari_unet._napari.objects import Objects
-from napari_unet._napari.strokes import Strokes
-from napari_unet._napari.viewer_link import ViewerLink
-from napari_unet.config import ModelConfig
+from napari_unet._napari.parts import Parts
 from napari_unet.errors import AnnotationError
 from napari_unet.session.arrays import SharedArray, share
 from napari_unet.session.commands import Meaning
@@ -27,11 +24,7 @@ class Reviewing:
 
     Parameters
     ----------
-    link : ViewerLink
-    client : SessionClient
-    strokes : Strokes
-    model : ModelInUse
-    board : Board
+    parts : Parts
 
     Attributes
     ----------
@@ -45,23 +38,31 @@ class Reviewing:
 
     scored = Signal(dict)  #: scores came, as `napari_unet.score` names them
 
-    def __init__(
-        self, link: ViewerLink, client: SessionClient, strokes: Strokes, model: ModelInUse, board: Board
-    ) -> None:
-        self._link, self._client = link, client
-        self.advice = Advice(link, client, strokes, model, board)
-        self.objects = Objects(link, client, strokes, model, board)
-        self.checks = Checks(link, client, strokes, model, board)
+    def __init__(self, parts: Parts) -> None:
+        self._parts, self._link, self.board = parts, parts.link, parts.board
+        self.advice, self.objects, self.checks = Advice(parts), Objects(parts), Checks(parts)
         self._shared: list[Any] = []
 
-    def compare(self, truth: Any, meaning: Meaning, model: ModelConfig) -> None:
-        """Score the prediction layer against the labels layer `truth`.
+    @in_words
+    def attempt(self, wish: Callable[[], object]) -> None:
+        """Do what is wished of the parts, or say in one sentence why not."""
+        self._parts.need_image()
+        self._parts.need_session()
+        wish()
 
-        Raises
-        ------
-        NapariUnetError
-            When there is nothing to compare, or no memory left to share it.
+    @in_words
+    def compare(self, truth: Any, meaning: Meaning) -> None:
+        """Score the prediction layer against a labels layer; `scored` tells the result.
+
+        Parameters
+        ----------
+        truth : Labels
+            Of the image's shape.
+        meaning : {"objects", "classes", "strokes"}
+            What its values are; the first two have 0 as background, in strokes 0 is not known.
         """
+        self._parts.need_image()
+        self._parts.need_session()
         prediction = self._link.prediction
         if prediction is None:
             raise AnnotationError("There is no prediction to compare yet: press Segment image first.")
@@ -71,7 +72,8 @@ class Reviewing:
             raise AnnotationError(f"'{truth.name}' has another shape than the image: choose a truth for this image.")
         self.drop()
         self._shared = [_copy(prediction.data), share(pixels(truth))]
-        self._client.compare(self._shared[0].ref, self._shared[1].ref, meaning, model)
+        self._parts.client.compare(self._shared[0].ref, self._shared[1].ref, meaning, self._parts.trained())
+        self.board.say("Comparing the prediction with the truth.")
 
     def take(self, answer: Compared) -> None:
         """The scores have come."""

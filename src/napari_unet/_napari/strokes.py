@@ -185,9 +185,9 @@ class Strokes:
         counts = {mirror.ref.name: int(mirror.counts[1:].sum()) for mirror in self._mirrors.values()}
         return tuple((image, counts.get(name, 0)) for name, image in self._sharing.taught().items())
 
-    def share_image(self) -> str:
-        """Make the session know the image; its key."""
-        return self._sharing.image(self._link.image)
+    def share_image(self, image: Any = None) -> str:
+        """Make the session know an image layer, by default the one in use; its key."""
+        return self._sharing.image(self._link.image if image is None else image)
 
     def import_mask(self, layer: Any, model: ModelConfig, *, objects: bool) -> None:
         """Add strokes made of a dense mask, in which 0 is background.

@@ -88,6 +88,11 @@ class ViewerLink:
         return [layer for layer in self._viewer.layers if isinstance(layer, Image)]
 
     @property
+    def selected_images(self) -> list[Any]:
+        """The image layers that are selected in the list, from below."""
+        return [layer for layer in self.images if layer in self._viewer.layers.selection]
+
+    @property
     def labels(self) -> list[Any]:
         """All labels layers but our predictions."""
         layers = [layer for layer in self._viewer.layers if isinstance(layer, Labels)]
@@ -251,17 +256,34 @@ class ViewerLink:
         found = []
         for image, roles in self._roles.items():
             kept = {role: layer if layer in self._viewer.layers else None for role, layer in roles.items()}
-            if image is not self.image and image in self._viewer.layers and kept["strokes"] is not None:
-                found.append((image, kept["strokes"], _boxes(kept["regions"], image)))
+            if image is not self.image and image in self._viewer.layers and kept.get("strokes") is not None:
+                found.append((image, kept["strokes"], _boxes(kept.get("regions"), image)))
         return found
 
-    def insert_above_image(self, layer: Any) -> None:
-        """Add a layer of ours above the image, below strokes; the selected layer and its tool stay."""
-        active, mode = self._viewer.layers.selection.active, getattr(self.strokes, "mode", None)
-        self._viewer.layers.insert(self._viewer.layers.index(self.image) + 1, layer)
-        self._viewer.layers.selection.active = active
+    def result_of(self, image: Any, role: str) -> Any:
+        """The "prediction" or "objects" layer of an image that is not in use; None when it has none."""
+        layer = self._roles.get(image, {}).get(role)
+        return layer if layer in self._viewer.layers else None
+
+    def keep_result(self, image: Any, role: str, layer: Any) -> None:
+        """Add a result of an image that is not in use; it is found again when that image is chosen."""
+        self._roles.setdefault(image, {})[role] = layer
+        self.insert_above_image(layer, image)
+
+    def insert_above_image(self, layer: Any, image: Any = None) -> None:
+        """Add a layer of ours above an image, below strokes; the selected layers and the tool stay."""
+        below = self.image if image is None else image
+        selection, mode = self._viewer.layers.selection, getattr(self.strokes, "mode", None)
+        selected, active = set(selection), selection.active
+        self._viewer.layers.insert(self._viewer.layers.index(below) + 1, layer)
+        selection.active = active
+        selection.update(selected)
         if self.strokes is not None:
             self.strokes.mode = mode
+
+    def remove(self, layer: Any) -> None:
+        """Take a layer of ours away."""
+        self._viewer.layers.remove(layer)
 
     def remove_soft(self) -> None:
         """Take the soft overlay away: it shows the same as the prediction."""

@@ -12,8 +12,11 @@ from napari_unet.cli.terminal import Progress, say, stop_on_interrupt
 from napari_unet.cli.work import make_folder
 from napari_unet.config import PredictConfig
 from napari_unet.errors import ConfigError, ImageError
+from napari_unet.session.folders import RESULT_ENDINGS
+from napari_unet.session.part import Part
 
 if TYPE_CHECKING:
+    from napari_unet.events import Event
     from napari_unet.io.images import LoadedImage
     from napari_unet.session.model import Model
 
@@ -24,15 +27,28 @@ MEMORY = 8.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options of this command."""
-    parser.add_argument("images", nargs="+", type=Path, metavar="IN", help="Images: TIFF, PNG, JPEG, NPY, Zarr.")
+    parser.add_argument(
+        "images", nargs="+", type=Path, metavar="IN", help="Images: TIFF, PNG, JPEG, NPY, Zarr; or one folder of them."
+    )
     parser.add_argument(
         "out",
         type=Path,
         metavar="OUT",
         help="TIFF file to write, or OME-Zarr (.zarr) for what fits in no memory; a folder for several images.",
     )
+    parser.add_argument(
+        "--ending",
+        choices=RESULT_ENDINGS,
+        default=RESULT_ENDINGS[0],
+        help="How the names of results end when IN is a folder; a.png becomes a-labels.ome.tif.",
+    )
     parser.add_argument("--model", type=Path, required=True, metavar="FILE", help="Model file.")
     parser.add_argument("--axes", help="Axes of the images, for example TZCYX; read from the files if not given.")
+    parser.add_argument(
+        "--part",
+        metavar="PART",
+        help="Only a part, for example 3,10:60,0:90: slice 3, there rows 10 to 59 and columns 0 to 89; the rest is 0.",
+    )
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--overwrite", action="store_true", help="Replace existing results.")
     existing.add_argument("--resume", action="store_true", help="Go on with a Zarr result that was not finished.")
@@ -45,11 +61,44 @@ def run(options: argparse.Namespace) -> int:
 
     model = Model.load(options.model)
     config = read_config(options, PredictConfig)
+    if len(options.images) == 1 and options.images[0].is_dir() and options.images[0].suffix.lower() != ZARR:
+        return _segment_folder(model, config, options)
     for path, target in _targets(options):
         segment = _segment_volume if target.suffix == ZARR else _segment
         segment(model, config, path, target, options)
         say(f"Saved {target}")
     return 0
+
+
+def _segment_folder(model: Model, config: PredictConfig, options: argparse.Namespace) -> int:
+    """Every image of a folder; the exit status tells whether one could not be segmented."""
+    from napari_unet.session.folder_run import predict_folder
+    from napari_unet.session.messages import FileDone, FilePart
+
+    if options.axes or options.resume:
+        raise ConfigError("leave out --axes and --resume: of a folder each image says its own axes")
+    progress = Progress()
+
+    def report(event: Event) -> None:
+        if isinstance(event, FilePart):
+            name = Path(event.source).name
+            progress.status(f"{name}, {100 * event.part:.0f} %, image {event.done + 1} of {event.total}")
+        elif isinstance(event, FileDone):
+            progress.line(f"{Path(event.source).name}: {event.problem or f'saved as {event.target}'}")
+
+    make_folder(options.out)
+    done = predict_folder(
+        model,
+        options.images[0],
+        options.out,
+        config=config,
+        ending=options.ending,
+        overwrite=options.overwrite,
+        report=report,
+    )
+    good = sum(not event.problem for event in done)
+    say(f"Segmented {good} of {len(done)} images into {options.out}")
+    return 0 if good == len(done) else 1
 
 
 def _targets(options: argparse.Namespace) -> list[tuple[Path, Path]]:
@@ -74,7 +123,7 @@ def _segment(model: Model, config: PredictConfig, path: Path, target: Path, opti
 
     image = read_image(path)
     _check_memory(model, config, image, options.axes or image.axes)
-    result = _predict(model, config, image, options.axes or image.axes)
+    result = _predict(model, config, image, options.axes or image.axes, Part.parse(options.part or ""))
     axes = (options.axes or image.axes).replace("S", "").replace("C", "")
     if config.output == "probabilities":
         axes = "C" + axes
@@ -84,6 +133,8 @@ def _segment(model: Model, config: PredictConfig, path: Path, target: Path, opti
 def _segment_volume(model: Model, config: PredictConfig, path: Path, target: Path, options: argparse.Namespace) -> None:
     """Into a store that can be resumed."""
     progress = Progress()
+    if options.part:
+        raise ConfigError("leave out --part, or give OUT a name that ends in .tif")
     with stop_on_interrupt() as should_stop:
         done = model.predict_to(
             target,
@@ -111,8 +162,8 @@ def _check_memory(model: Model, config: PredictConfig, image: LoadedImage, axes:
         )
 
 
-def _predict(model: Model, config: PredictConfig, image: LoadedImage, axes: str) -> Any:
-    """The whole result, with progress on the terminal."""
+def _predict(model: Model, config: PredictConfig, image: LoadedImage, axes: str, part: Part) -> Any:
+    """The result, with progress on the terminal."""
     from napari_unet.data.channels import source_for
     from napari_unet.prediction.outputs import as_wanted
     from napari_unet.prediction.rescaling import predictor_for
@@ -121,7 +172,14 @@ def _predict(model: Model, config: PredictConfig, image: LoadedImage, axes: str)
     predictor = predictor_for(model.network, model.config, config, spacing=image.spacing)
     progress = Progress()
     with stop_on_interrupt() as should_stop:
-        result = predictor.predict(source, output=config.output, should_stop=should_stop, report=progress.show)
+        result = predictor.predict(
+            source,
+            output=config.output,
+            leads=[part.lead] if part.lead else None,
+            box=[slice(*edge) for edge in part.box] if part.box else None,
+            should_stop=should_stop,
+            report=progress.show,
+        )
         if should_stop():
             raise ImageError(f"interrupted: {image.name} was not segmented")
     return as_wanted(result, config)

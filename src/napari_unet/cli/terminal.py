@@ -72,6 +72,10 @@ class Progress:
         sys.stderr.flush()
         self._open = False
 
+    def status(self, text: str) -> None:
+        """Write a line that the next one may take the place of."""
+        self._update(text, last=False)
+
     def _update(self, text: str, *, last: bool) -> None:
         now = time.monotonic()
         if not last and now - self._shown < (REFRESH_SECONDS if self._live else QUIET_SECONDS):

@@ -200,6 +200,8 @@ _READERS: dict[str, Callable[[Path], Loaded]] = {
     **dict.fromkeys((".tif", ".tiff", ".btf", ".lsm"), _read_tiff),
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp"), _read_picture),
 }
+#: How the names of images end that `read_image` may know how to read.
+ENDINGS = frozenset((*_READERS, ".zarr"))
 
 
 def _distinct(axes: str) -> str:

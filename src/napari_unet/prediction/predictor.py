@@ -200,14 +200,16 @@ class Predictor:
         *,
         output: Output = "labels",
         normalizer: Normalizer | None = None,
+        leads: Sequence[tuple[int, ...]] | None = None,
+        box: Sequence[slice] | None = None,
         should_stop: Callable[[], bool] = never,
         report: Callable[[Event], object] | None = None,
     ) -> npt.NDArray[Any]:
-        """Segment a whole image.
+        """Segment a whole image, or a part of it.
 
         Parameters
         ----------
-        source, output, normalizer, should_stop
+        source, output, normalizer, leads, box, should_stop
             As for `tiles`.
         report : callable, optional
             Told every event, for progress; by default warnings are logged.
@@ -216,7 +218,7 @@ class Predictor:
         -------
         ndarray
             Shape ``source.label_shape``, preceded by the classes for probabilities. Instances come in the smallest
-            unsigned type that holds their number. Where a stop came first it is 0.
+            unsigned type that holds their number. Where a stop came first, and outside a part, it is 0.
 
         Raises
         ------
@@ -225,7 +227,8 @@ class Predictor:
         """
         planes = (len(self.model.outputs),) if output == "probabilities" else ()
         result = np.zeros(planes + source.label_shape, _TYPE[output])
-        for event in self.tiles(source, output=output, normalizer=normalizer, should_stop=should_stop):
+        options = {"normalizer": normalizer, "leads": leads, "box": box, "should_stop": should_stop}
+        for event in self.tiles(source, output=output, **options):  # type: ignore[arg-type]
             if isinstance(event, TileDone):
                 result[(slice(None),) * len(planes) + event.index] = event.data
             elif report is None:

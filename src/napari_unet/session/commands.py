@@ -7,6 +7,7 @@ from typing import Literal
 
 from napari_unet.config import ModelConfig, Output, PredictConfig, TrainConfig
 from napari_unet.session.arrays import ArrayRef
+from napari_unet.session.folders import Item
 
 #: ``(start, stop)`` for each axis.
 Box = tuple[tuple[int, int], ...]
@@ -155,11 +156,46 @@ class PredictView(Command):
 
 @dataclass(frozen=True, slots=True)
 class PredictImage(Command):
-    """Predict the whole image `key` into the shared array `target` of its label shape."""
+    """Predict image `key` into the shared array `target` of its label shape: the whole, or a part of it.
+
+    The part is the positions `leads` along the axes before the spatial ones (all if None), and in each the spatial
+    `box` (all if None).
+    """
 
     request: int
     key: str
     target: ArrayRef
+    config: PredictConfig = field(default_factory=PredictConfig)
+    leads: tuple[tuple[int, ...], ...] | None = None
+    box: Box | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PredictFiles(Command):
+    """Predict image files into files, one after the other; `key` is none of an image.
+
+    One that cannot be segmented does not stop the others; answered by a `FileDone` for each, last `PredictionDone`.
+    What is there already is not touched unless `overwrite`.
+    """
+
+    request: int
+    items: tuple[Item, ...]
+    config: PredictConfig = field(default_factory=PredictConfig)
+    overwrite: bool = False
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewObjects(Command):
+    """Make objects of the spatial `box` at position `lead` of image `key`; a newer preview replaces it.
+
+    What the network found there is kept, so that other settings are answered at once.
+    """
+
+    request: int
+    key: str
+    lead: tuple[int, ...]
+    box: Box
     config: PredictConfig = field(default_factory=PredictConfig)
 
 

@@ -8,6 +8,7 @@ from napari_unet.config import ModelConfig
 from napari_unet.data.channels import source_for
 from napari_unet.data.normalize import Normalizer, fit_normalizer
 from napari_unet.data.source import ImageSource
+from napari_unet.errors import SessionError
 from napari_unet.session.arrays import close_array, open_array
 from napari_unet.session.commands import Box, SetImage, SetStrokes
 
@@ -69,3 +70,56 @@ class KnownStrokes:
         """Let go of the array."""
         self.array = None
         close_array(self._handle)
+
+
+class Known:
+    """Everything a session was told of, by key.
+
+    Attributes
+    ----------
+    strokes : dict
+        `KnownStrokes` by the key of their image.
+    """
+
+    def __init__(self) -> None:
+        self._images: dict[str, KnownImage] = {}
+        self.strokes: dict[str, KnownStrokes] = {}
+
+    def set_image(self, command: SetImage) -> None:
+        """Take an image, in the place of the one of its key."""
+        old = self._images.pop(command.key, None)
+        if old is not None:
+            old.close()
+        self._images[command.key] = KnownImage(command)
+
+    def set_strokes(self, command: SetStrokes) -> list[Box | None]:
+        """Take the strokes of a known image, in the place of those before; where there may be others now."""
+        self.image(command.key)
+        old = self.strokes.pop(command.key, None)
+        before = old.places if old is not None else []
+        if old is not None:
+            old.close()
+        strokes = self.strokes[command.key] = KnownStrokes(command)
+        return [*before, *strokes.places]
+
+    def image(self, key: str) -> KnownImage:
+        """The image of that key.
+
+        Raises
+        ------
+        SessionError
+            When there is none.
+        """
+        if key not in self._images:
+            raise SessionError("choose the image again: it is not known any more")
+        return self._images[key]
+
+    def keys(self) -> list[str]:
+        """The keys of all that is known."""
+        return list(self._images | self.strokes)
+
+    def forget(self, key: str) -> None:
+        """Let go of an image and its strokes."""
+        for known in (self._images.pop(key, None), self.strokes.pop(key, None)):
+            if known is not None:
+                known.close()

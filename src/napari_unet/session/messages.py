@@ -77,6 +77,53 @@ class PredictionDone(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FilePart(Event):
+    """A tile of an image of a folder is done.
+
+    Attributes
+    ----------
+    request : int
+        Number of the command it answers.
+    source : str
+        The image.
+    part : float
+        How much of it is done, 0 to 1.
+    done, total : int
+        Images finished, and images in all.
+    """
+
+    request: int
+    source: str
+    part: float
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileDone(Event):
+    """An image of a folder is segmented, or cannot be.
+
+    Attributes
+    ----------
+    request : int
+        Number of the command it answers.
+    source, target : str
+        The image, and the file of its result.
+    problem : str
+        Why there is no result; "" when there is one.
+    done, total : int
+        Images finished, this one included, and images in all.
+    """
+
+    request: int
+    source: str
+    target: str
+    problem: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Compared(Event):
     """The scores that `Compare` asked for, as `napari_unet.score` names them."""
 

@@ -23,6 +23,7 @@ from napari_unet.io.model_file import ModelHeader, load_model, save_model
 from napari_unet.networks import build_network, estimate, geometry
 from napari_unet.networks.finetune import adapt as adapt_network
 from napari_unet.networks.inference import prune
+from napari_unet.prediction.outputs import as_wanted
 from napari_unet.prediction.rescaling import predictor_for
 from napari_unet.session.keeping import Keeper
 from napari_unet.session.volume import VolumeJob, segment_volume
@@ -101,8 +102,11 @@ class Model:
         channels: Sequence[str | int] = (),
         names: Sequence[str] = (),
         spacing: Sequence[float] | None = None,
+        config: PredictConfig | None = None,
+        leads: Sequence[tuple[int, ...]] | None = None,
+        box: Sequence[slice] | None = None,
     ) -> npt.NDArray[Any]:
-        """Segment an image of any size.
+        """Segment an image of any size, or a part of it.
 
         Parameters
         ----------
@@ -124,6 +128,12 @@ class Model:
         spacing : sequence of float, optional
             Pixel size of the image along ``ZYX`` or ``YX``: it is brought to the model's, and the result back on the
             image's grid. By default the image is taken as it is.
+        config : PredictConfig, optional
+            All settings, in the place of `output`, `tile`, `device` and `channels`.
+        leads : sequence of tuple of int, optional
+            Positions along the axes before the spatial ones; by default all.
+        box : sequence of slice, optional
+            Part of the spatial axes; outside the result is 0.
 
         Returns
         -------
@@ -136,11 +146,11 @@ class Model:
             When axes or channels do not fit the model, or a pixel size is not known.
         """
         axes = axes or _axes_for(finest(image), self.config)
-        source = source_for(self.config, image, axes, names=names, wanted=channels)
-        settings = PredictConfig(device=device, tile=tile, rescale=spacing is not None)
+        settings = config or PredictConfig(device=device, tile=tile, rescale=spacing is not None, output=output)
+        source = source_for(self.config, image, axes, names=names, wanted=settings.channels or channels)
         predictor = predictor_for(self.network, self.config, settings, spacing=spacing)
-        result: npt.NDArray[Any] = predictor.predict(source, output=output)
-        return result
+        result = predictor.predict(source, output=settings.output, leads=leads, box=box)
+        return as_wanted(result, settings)
 
     def predict_to(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from napari_unet.config import Config, ModelConfig, PredictConfig, TrainConfig
+from napari_unet.session.part import Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Prediction:
     axes : str
         Of the image.
     config : PredictConfig
+    part : Part or None
+        None for the whole image.
     """
 
     image: Path
@@ -30,26 +33,75 @@ class Prediction:
     out: Path
     axes: str
     config: PredictConfig
+    part: Part | None = None
 
     def command(self) -> str:
         """For a terminal."""
         words = ["napari-unet", "predict", self.image, self.out, "--model", self.model, "--axes", self.axes]
+        part = ["--part", str(self.part)] if self.part else []
+        return _joined([*words, "--overwrite", *part, *command_line(self.config)])
+
+    def python(self) -> str:
+        """A script."""
+        return predictions_python([self])
+
+
+@dataclass(frozen=True, slots=True)
+class FolderPrediction:
+    """All images of a folder segmented with a model file.
+
+    Attributes
+    ----------
+    folder, model, out : Path
+    ending : str
+        What results are written as.
+    config : PredictConfig
+    """
+
+    folder: Path
+    model: Path
+    out: Path
+    ending: str
+    config: PredictConfig
+
+    def command(self) -> str:
+        """For a terminal."""
+        words = ["napari-unet", "predict", self.folder, self.out, "--model", self.model, "--ending", self.ending]
         return _joined([*words, "--overwrite", *command_line(self.config)])
 
     def python(self) -> str:
         """A script."""
-        options = "".join(
-            f", {name}={getattr(self.config, name)!r}"
-            for name in ("output", "tile", "device")
-            if getattr(self.config, name) != getattr(PredictConfig(), name)
-        )
         return _script(
-            f"image = read_image({str(self.image)!r}).array",
             f"model = nu.Model.load({str(self.model)!r})",
-            f"labels = model.predict(image, axes={self.axes!r}{options})",
-            f"write_labels({str(self.out)!r}, labels, {_label_axes(self.axes)!r}, overwrite=True)",
-            names="read_image, write_labels",
+            f"config = {as_python(self.config)}",
+            f"done = predict_folder(model, {str(self.folder)!r}, {str(self.out)!r}, config=config, "
+            f"ending={self.ending!r}, overwrite=True)",
+            "problems = [file.problem for file in done if file.problem]",
+            names="",
+            more=_config_names(self.config),
+            also="from napari_unet.session.folder_run import predict_folder",
         )
+
+
+def predictions_command(all_of: Sequence[Prediction]) -> str:
+    """Several images, one after the other, for a terminal."""
+    return "\n".join(one.command() for one in all_of)
+
+
+def predictions_python(all_of: Sequence[Prediction]) -> str:
+    """A script for several images with one model file and the same settings."""
+    config = all_of[0].config
+    plain = config == PredictConfig()
+    lines = [f"model = nu.Model.load({str(all_of[0].model)!r})"]
+    lines += [] if plain else [f"config = {as_python(config)}"]
+    for one in all_of:
+        options = ("" if plain else ", config=config") + (one.part.python() if one.part else "")
+        lines += [
+            f"image = read_image({str(one.image)!r}).array",
+            f"labels = model.predict(image, axes={one.axes!r}{options})",
+            f"write_labels({str(one.out)!r}, labels, {_label_axes(one.axes)!r}, overwrite=True)",
+        ]
+    return _script(*lines, names="read_image, write_labels", more=[] if plain else _config_names(config))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +210,11 @@ def _config_names(*configs: Config) -> list[str]:
     return sorted(names)
 
 
-def _script(*lines: str, names: str, more: Sequence[str] = ()) -> str:
-    configs = [f"from napari_unet.config import {', '.join(more)}"] if more else []
-    return "\n".join(
-        ["import napari_unet as nu", *configs, f"from napari_unet.io.images import {names}", "", *lines, ""]
-    )
+def _script(*lines: str, names: str, more: Sequence[str] = (), also: str = "") -> str:
+    imports = [f"from napari_unet.config import {', '.join(more)}"] if more else []
+    imports += [f"from napari_unet.io.images import {names}"] if names else []
+    imports += [also] if also else []
+    return "\n".join(["import napari_unet as nu", *imports, "", *lines, ""])
 
 
 def _joined(words: Sequence[object]) -> str:

@@ -33,7 +33,7 @@ class CheckList(QWidget):
         layout = column(self, 0)
         layout.addWidget(self.check)
         layout.addWidget(self.list)
-        self.check.clicked.connect(partial(call, partial(controller.attempt, self._checks.check)))
+        self.check.clicked.connect(partial(call, partial(controller.reviewing.attempt, self._checks.check)))
         self._checks.listed.connect(self._show)
         self.list.currentItemChanged.connect(self._on_current)
 

@@ -34,9 +34,9 @@ class CopyMenu(QPushButton):
         """Ask for the folder and copy."""
         folder = QFileDialog.getExistingDirectory(self, "Folder for the files that the command needs")
         if folder:
-            self._controller.copied.connect(_to_clipboard)
-            self._controller.copy(self._what, kind, folder)
-            self._controller.copied.disconnect(_to_clipboard)
+            self._controller.recipes.copied.connect(_to_clipboard)
+            self._controller.recipes.copy(self._what, kind, folder)
+            self._controller.recipes.copied.disconnect(_to_clipboard)
 
 
 def _to_clipboard(text: str) -> None:

@@ -142,7 +142,7 @@ class ObjectTable(QWidget):
         self._panel.setVisible(False)
 
     def _connect(self) -> None:
-        self.list.clicked.connect(partial(call, partial(self._controller.attempt, self._objects.find)))
+        self.list.clicked.connect(partial(call, partial(self._controller.reviewing.attempt, self._objects.find)))
         for name, key, _ in _ACTIONS:
             act = partial(self._act, getattr(self._objects, name))
             self.actions[name].clicked.connect(partial(call, act))
@@ -164,7 +164,7 @@ class ObjectTable(QWidget):
         """Do it to the chosen objects, then go on to the next one."""
         lines = sorted(index.row() for index in self.view.selectionModel().selectedRows())
         rows = [self.model.object_at(line) for line in lines]
-        self._controller.attempt(partial(action, rows))
+        self._controller.reviewing.attempt(partial(action, rows))
         if not lines or self._controller.state.failed:
             return
         further = self.model.next_open(lines[-1] + 1)

@@ -96,7 +96,9 @@ class ReviewTab(Tab):
 
     def _connect(self) -> None:
         controller = self.controller
-        self.next.clicked.connect(partial(call, partial(controller.attempt, controller.reviewing.advice.next)))
+        self.next.clicked.connect(
+            partial(call, partial(controller.reviewing.attempt, controller.reviewing.advice.next))
+        )
         self.compare.clicked.connect(partial(call, self._on_compare))
         controller.reviewing.scored.connect(self._show_scores)
         for signal in (controller.link.layers_changed, controller.link.roles_changed):
@@ -108,7 +110,7 @@ class ReviewTab(Tab):
         self.truth.show_layers(self.controller.link.labels, self.truth.layer)
 
     def _on_compare(self) -> None:
-        self.controller.compare(self.truth.layer, _MEANINGS[self.meaning.currentText()])
+        self.controller.reviewing.compare(self.truth.layer, _MEANINGS[self.meaning.currentText()])
 
     def _show_scores(self, scores: dict[str, Any]) -> None:
         self.controller.board.say("Compared.")

@@ -2,34 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from functools import partial
 from math import ceil
+from pathlib import Path
 
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QProgressBar, QPushButton
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QMessageBox, QProgressBar, QPushButton
 
 from napari_unet._napari.board import State
 from napari_unet._napari.controller import Controller
 from napari_unet._napari.guidance import Button
+from napari_unet._napari.segmentation import Folder, What
 from napari_unet._napari.segmenting import Progress
 from napari_unet._napari.widgets.copy_menu import CopyMenu
 from napari_unet._napari.widgets.folded import FoldedForm
+from napari_unet._napari.widgets.folder_choice import FolderChoice
 from napari_unet._napari.widgets.model_file import ModelFile
+from napari_unet._napari.widgets.object_settings import ObjectSettings
 from napari_unet._napari.widgets.result_file import ResultFile
 from napari_unet._napari.widgets.tab import Tab, button, call, column, heading, labelled, line
 from napari_unet.config import PredictConfig
 from napari_unet.session.projects import Settings
 
+_WHATS: tuple[tuple[str, What], ...] = (
+    ("Whole image or stack", "image"),
+    ("What is in view", "view"),
+    ("This slice", "slice"),
+    ("Selected layers", "layers"),
+    ("Folder of images", "folder"),
+)
+_TIPS: Mapping[What, str] = {
+    "image": "Predict the whole image, or stack",
+    "view": "Predict what is on the screen",
+    "slice": "Predict the slice that the sliders are at (with a 3D network its volume)",
+    "layers": "Predict each image that is selected in the layer list",
+    "folder": "Predict every image of the folder",
+}
+#: Settings that have a place of their own.
+_LEFT_OUT = ("output", "device", "background_zero", "instances")
+
 
 class SegmentTab(Tab):
-    """Use what was learnt: on the whole image, and in other places."""
+    """Use what was learnt: on the view, the image, several images, a folder, and in other places."""
 
     title = "&Segment"
     purpose = "Segment the whole image, and keep the result and the model."
 
     def __init__(self, controller: Controller) -> None:
         super().__init__(controller)
-        self.start = button("Segment image", "Predict the whole image, or stack, into the Prediction layer.")
+        self.start = button("Segment image", "")
+        self.what = QComboBox()
+        self.what.setToolTip("What is segmented when you press the button below.")
+        for text, what in _WHATS:
+            self.what.addItem(text, what)
+        self.folder = FolderChoice()
+        self.objects = ObjectSettings()
         self.output = QComboBox()
         self.output.setToolTip(
             "Classes: each pixel its class, into the Prediction layer. Objects: each connected piece of a class a "
@@ -40,7 +68,7 @@ class SegmentTab(Tab):
         self.cancel = button("Cancel", "Stop here; finished tiles stay.")
         self.bar = QProgressBar()
         self.bar.setTextVisible(True)
-        self.settings = FoldedForm("Segmentation settings", PredictConfig(), ("output", "device", "background_zero"))
+        self.settings = FoldedForm("Segmentation settings", PredictConfig(), _LEFT_OUT)
         self.copy = CopyMenu(
             controller, "prediction", "This segmentation as a command or a script, equal to the layer to the pixel."
         )
@@ -67,7 +95,9 @@ class SegmentTab(Tab):
         row.addWidget(self.start, 2)
         row.addWidget(self.bar, 2)
         row.addWidget(self.cancel, 1)
-        layout.addLayout(labelled(("&Result", self.output)))
+        layout.addLayout(labelled(("&What", self.what), ("R&esult", self.output)))
+        layout.addWidget(self.folder)
+        layout.addWidget(self.objects)
         layout.addLayout(row)
         layout.addWidget(self.result)
         layout.addWidget(self.settings)
@@ -76,11 +106,18 @@ class SegmentTab(Tab):
         layout.addWidget(heading("Model", "What was learnt, to be used again anywhere."))
         layout.addWidget(self.model)
         layout.addStretch(1)
+        self._show_what()
 
     def _connect(self) -> None:
         controller = self.controller
-        self.start.clicked.connect(partial(call, controller.segment))
-        self.cancel.clicked.connect(partial(call, controller.cancel))
+        self.start.clicked.connect(self._on_start)
+        self.what.activated.connect(partial(call, self._on_what))
+        self.folder.valueChanged.connect(self._on_folder)
+        self.objects.valueChanged.connect(partial(call, self._on_objects))
+        self.objects.refused.connect(controller.board.complain)
+        self.objects.previewed.connect(self._on_preview)
+        controller.segmentation.file_done.connect(self.folder.add)
+        self.cancel.clicked.connect(partial(call, controller.segmentation.cancel))
         self.output.activated.connect(partial(call, self._on_output))
         self.settings.valueChanged.connect(self._on_settings)
         self.settings.refused.connect(controller.board.complain)
@@ -99,18 +136,71 @@ class SegmentTab(Tab):
             self.bar.setRange(0, progress.total)
             self.bar.setValue(progress.done)
             self.bar.setFormat(f"%p %{_remaining(progress.seconds)}")
+            self.bar.setToolTip(progress.name)
+
+    def _on_start(self) -> None:
+        segmentation, config = self.controller.segmentation, self.controller.predicting
+        there = segmentation.existing(config)
+        replace = bool(there) and self._may_replace(there)
+        if replace is None:
+            return
+        self.folder.begin()
+        self.controller.preview_objects.end()
+        segmentation.start(config, overwrite=replace)
+
+    def _may_replace(self, there: Sequence[Path]) -> bool | None:
+        """Whether results that are there are replaced; None when the user wants nothing done."""
+        yes, no, cancel = (getattr(QMessageBox.StandardButton, name) for name in ("Yes", "No", "Cancel"))
+        names = f"{there[0].name} is" if len(there) == 1 else f"{len(there)} results are"
+        text = f"{names} in that folder already. Replace them? With No these images are left out."
+        answer = QMessageBox.question(self, "Segment folder", text, yes | no | cancel, no)
+        return None if answer == cancel else bool(answer == yes)
+
+    def _on_what(self) -> None:
+        self.controller.segmentation.what = self.what.currentData()
+        self._show_what()
+
+    def _show_what(self) -> None:
+        """Show what belongs to the choice."""
+        what, objects = self.what.currentData(), self.output.currentData() == "instances"
+        self.folder.setVisible(what == "folder")
+        self.objects.setVisible(objects)
+        self.result.setVisible(what != "folder")
+        self.start.setText(f"Segment {what}")
+        into = "file of its own" if what == "folder" else "Objects layer" if objects else "Prediction layer"
+        self.start.setToolTip(f"{_TIPS[what]}, into {'a' if what == 'folder' else 'the'} {into}.")
+
+    def _on_folder(self, folder: Folder) -> None:
+        self.controller.segmentation.folder = folder
+
+    def _on_objects(self) -> None:
+        self.controller.predicting = self.controller.predicting.replace(instances=self.objects.value())
+        self.controller.preview_objects.changed(time.monotonic())
+
+    def _on_preview(self, on: bool) -> None:
+        self.controller.preview_objects.on = on
+        self._on_objects() if on else self.controller.preview_objects.end()
 
     def _on_save(self, path: str, zero: bool, overwrite: bool) -> None:
         self.controller.results.save(path, zero=zero, overwrite=overwrite)
 
     def _show_settings(self, settings: Settings) -> None:
         self.settings.setValue(settings.predicting)
+        self.objects.setValue(settings.predicting.instances)
+        self.output.setCurrentIndex(max(self.output.findData(settings.predicting.output), 0))
+        self._show_what()
 
     def _on_settings(self, settings: PredictConfig) -> None:
-        self.controller.predicting = settings.replace(output=self.output.currentData())
+        chosen = settings.replace(output=self.output.currentData(), instances=self.objects.value())
+        self.controller.predicting = chosen
 
     def _on_output(self) -> None:
         self.controller.predicting = self.controller.predicting.replace(output=self.output.currentData())
+        self._show_what()
+        if self.output.currentData() == "instances":
+            self._on_objects()
+        else:
+            self.controller.preview_objects.end()
 
 
 def _remaining(seconds: float | None) -> str:

@@ -1,0 +1,183 @@
+"""Folders of images, parts of images and previews of objects, in a session that really predicts."""
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tifffile
+
+import napari_unet as nu
+from napari_unet.cli.main import main
+from napari_unet.config import InstanceConfig, ModelConfig, PredictConfig, TrainConfig
+from napari_unet.data.synthetic import touching_cells
+from napari_unet.errors import ImageError
+from napari_unet.events import Warned
+from napari_unet.io.images import read_image
+from napari_unet.prediction.instances import instances
+from napari_unet.session import commands as do
+from napari_unet.session.arrays import SharedArray, share
+from napari_unet.session.folder_run import predict_folder
+from napari_unet.session.folders import plan_folder
+from napari_unet.session.inline import InlineSession
+from napari_unet.session.messages import FileDone, FilePart, PredictionDone, Tile
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return touching_cells((80, 96), seed=3)
+
+
+@pytest.fixture(scope="module")
+def model(cells, tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "cells.unet"
+    strokes = np.where(cells.labels > 0, 2, 1).astype(np.uint8)
+    config = TrainConfig(patch_size=48, batch_size=2, steps=60, learning_rate=1e-2)
+    nu.fit([cells.image], [strokes], model=ModelConfig(width=8, depth=2), training=config).save(path)
+    return path
+
+
+@pytest.fixture
+def folder(cells, tmp_path):
+    """Three good images of two kinds and sizes, one that is damaged, one of colour, and a text."""
+    made = tmp_path / "my images"
+    made.mkdir()
+    tifffile.imwrite(
+        made / "a.ome.tif", cells.image, metadata={"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+    )
+    np.save(made / "b.npy", cells.image[:50, :70])
+    iio.imwrite(made / "c.png", (cells.image[::-1] * 255).clip(0, 255).astype(np.uint8))
+    iio.imwrite(made / "d.png", np.zeros((40, 40, 3), np.uint8))
+    (made / "e.tif").write_bytes(b"II*\x00 no image")
+    (made / "notes.txt").write_text("x")
+    return made
+
+
+@pytest.fixture
+def session(model):
+    made = InlineSession("cpu")
+    made.send(do.LoadModel(str(model)))
+    yield made
+    made.close()
+
+
+def answers(session, request, most=2000):
+    events = []
+    for _ in range(most):
+        events += session.poll()
+        if any(isinstance(event, PredictionDone) and event.request == request for event in events):
+            return events
+    raise AssertionError(events)
+
+
+def test_every_readable_image_of_a_folder_is_segmented(session, model, folder):
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    items = plan_folder(folder)
+    session.send(do.PredictFiles(7, items, PredictConfig(tile=48)))
+    events = answers(session, 7)
+    done = [event for event in events if isinstance(event, FileDone)]
+    assert [(event.done, event.total) for event in done] == [(number, 5) for number in range(1, 6)]
+    problems = {event.source.rsplit("/", 1)[-1]: event.problem for event in done}
+    assert [name for name, problem in problems.items() if not problem] == ["a.ome.tif", "b.npy", "c.png"]
+    assert "channel" in problems["d.png"]
+    assert "e.tif" in problems["e.tif"]
+    for name in ("a.ome.tif", "b.npy", "c.png"):
+        image, found = read_image(folder / name), read_image(folder / f"{name.split('.')[0]}-labels.ome.tif")
+        assert np.array_equal(found.array, nu.Model.load(model).predict(image.array, axes=image.axes))
+        assert found.spacing == image.spacing
+    assert {path: path.read_bytes() for path in before} == before
+    parts = [event.done + event.part for event in events if isinstance(event, FilePart)]
+    assert parts == sorted(parts)
+    assert len(parts) > 5
+
+
+def test_results_are_no_images_and_are_not_overwritten(model, folder, tmp_path):
+    loaded = nu.Model.load(model)
+    predict_folder(loaded, folder)
+    results = {path: path.read_bytes() for path in folder.glob("*-labels*")}
+    assert len(results) == 3
+    again = predict_folder(loaded, folder)
+    assert len(again) == 5
+    assert sum("there already" in event.problem for event in again) == 3
+    assert {path: path.read_bytes() for path in results} == results
+    (folder / "a-labels.ome.tif").write_bytes(b"old")
+    assert not predict_folder(loaded, folder, overwrite=True)[0].problem
+    assert np.array_equal(
+        read_image(folder / "a-labels.ome.tif").array, loaded.predict(read_image(folder / "a.ome.tif").array)
+    )
+    elsewhere = predict_folder(loaded, folder, tmp_path / "new" / "results", config=PredictConfig(output="instances"))
+    assert elsewhere[0].target == str(tmp_path / "new" / "results" / "a-instances.ome.tif")
+    assert read_image(elsewhere[0].target).array.max() > 0
+
+
+def test_images_that_differ_in_their_ending_get_results_of_their_own(tmp_path):
+    for name in ("a.png", "a.tif", "b.tif", "b-labels.tif", "c-labels.tif", ".hidden.tif"):
+        (tmp_path / name).touch()
+    names = [(item.source.name, item.target.name) for item in plan_folder(tmp_path, ending=".ome.zarr")]
+    assert names == [
+        ("a.png", "a.png-labels.ome.zarr"),
+        ("a.tif", "a.tif-labels.ome.zarr"),
+        ("b.tif", "b-labels.ome.zarr"),
+        ("c-labels.tif", "c-labels-labels.ome.zarr"),
+    ]
+
+
+def test_a_folder_without_images_is_a_sentence(tmp_path):
+    with pytest.raises(ImageError, match="no image"):
+        plan_folder(tmp_path)
+    with pytest.raises(ImageError, match="cannot be read"):
+        plan_folder(tmp_path / "gone")
+
+
+def test_a_folder_can_be_cancelled_between_tiles(session, folder):
+    session.send(do.PredictFiles(7, plan_folder(folder), PredictConfig(tile=16)))
+    while not any(isinstance(event, FilePart) and event.done == 1 for event in session.poll()):
+        pass
+    session.send(do.Cancel(7))
+    events = answers(session, 7)
+    assert events[-1].cancelled
+    assert [path.name for path in folder.glob("*-labels*")] == ["a-labels.ome.tif"]
+    assert session.poll() == []
+
+
+def test_a_folder_on_the_command_line(model, folder, capsys):
+    assert main(["predict", str(folder), str(folder / "out"), "--model", str(model), "--ending", ".tif"]) == 1
+    shown = capsys.readouterr()
+    assert "3 of 5" in shown.out
+    assert "e.tif" in shown.err
+    found = read_image(folder / "out" / "b-labels.tif").array
+    assert np.array_equal(found, nu.Model.load(model).predict(np.load(folder / "b.npy")))
+
+
+def test_a_part_of_an_image_has_the_pixels_of_the_whole(session, model, cells):
+    stack = np.stack([cells.image, cells.image[::-1]])
+    shared, target = share(stack), SharedArray(stack.shape, np.uint8)
+    try:
+        session.send(do.SetImage("a", shared.ref, "ZYX"))
+        box = ((10, 60), (20, 90))
+        session.send(do.PredictImage(3, "a", target.ref, PredictConfig(tile=32), ((1,),), box))
+        answers(session, 3)
+        whole = nu.Model.load(model).predict(stack, axes="ZYX")
+        assert np.array_equal(target.array[1, 10:60, 20:90], whole[1, 10:60, 20:90])
+        assert np.count_nonzero(target.array) == 50 * 70
+    finally:
+        shared.close()
+        target.close()
+
+
+def test_a_preview_shows_what_the_settings_make_and_predicts_once(session, model, cells):
+    shared = share(cells.image)
+    loaded, settings = nu.Model.load(model), InstanceConfig(min_size=20, smoothing=1.0, split=2.0)
+    try:
+        session.send(do.SetImage("a", shared.ref, "YX"))
+        box = ((0, 80), (0, 96))
+        session.send(do.PreviewObjects(4, "a", (), box, PredictConfig(output="instances")))
+        first = answers(session, 4)
+        session.send(do.PreviewObjects(5, "a", (), box, PredictConfig(output="instances", instances=settings)))
+        second = [event for event in answers(session, 5) if not isinstance(event, Warned)]
+        (tile,) = [event for event in first if isinstance(event, Tile)]
+        probabilities = loaded.predict(cells.image, output="probabilities")
+        assert np.array_equal(tile.data, instances(probabilities))
+        assert [type(event) for event in second] == [Tile, PredictionDone]
+        assert np.array_equal(second[0].data, instances(probabilities, settings))
+        assert not np.array_equal(second[0].data, tile.data)
+    finally:
+        shared.close()
