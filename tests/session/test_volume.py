@@ -139,10 +139,37 @@ def test_objects_are_made_as_in_memory_whatever_the_units(tmp_path, model, makin
     assert expected.max() > 2
 
 
-def test_objects_that_go_on_in_the_next_plane_are_refused(tmp_path):
-    one = job(FLAT, image(3, 40, 40), "ZYX", tmp_path / "a.zarr", output="instances", instances={"link": 0.5})
-    with pytest.raises(ConfigError, match="use a 3D model"):
-        list(segment_volume(one))
+def through_z(*shape: int) -> np.ndarray:
+    """Planes that differ a little from the ones before."""
+    return 0.8 * image(1, *shape[-2:]) + 0.2 * image(*shape)
+
+
+@settings(deadline=None, max_examples=12)
+@given(st.integers(2, 40), st.integers(2, 40), st.integers(4, 20), st.integers(1, 3), st.sampled_from([0.1, 0.5, 1.0]))
+def test_objects_go_on_in_the_next_plane_as_in_memory_for_any_cut(tmp_path_factory, height, width, chunk, times, link):
+    pixels, target = through_z(2, 4, height, width), tmp_path_factory.mktemp("v") / "a.zarr"
+    options = {"output": "instances", "instances": {"link": link, "min_size": 2}}
+    last = done(segment_volume(job(FLAT, pixels, "TZYX", target, chunk=chunk, unit=chunk * times, **options)))
+    instances = nu.PredictConfig(**options).instances
+    predictor = Predictor(FLAT.network, FLAT.config, device="cpu", instances=instances)
+    expected = predictor.predict(ImageSource(pixels, "TZYX", 2), output="instances")
+    np.testing.assert_array_equal(level(target), expected)
+    assert last.objects == expected.max()
+
+
+@pytest.mark.parametrize("stop", [1, 5, 9])
+def test_linked_objects_are_the_same_after_a_stop(tmp_path, stop):
+    pixels, target = through_z(4, 40, 40), tmp_path / "a.zarr"
+    options = {"chunk": 20, "unit": 20, "output": "instances", "instances": {"link": 0.2}}
+    done(segment_volume(job(FLAT, pixels, "ZYX", tmp_path / "whole.zarr", **options)))
+    joined = [0]
+    for event in segment_volume(job(FLAT, pixels, "ZYX", target, **options), should_stop=lambda: joined[0] >= stop):
+        joined[0] = event.done if isinstance(event, VolumeProgress) and event.stage == "join" else joined[0]
+    assert joined == [stop]
+    done(segment_volume(job(FLAT, pixels, "ZYX", target, **options), resume=True))
+    found = level(target)
+    np.testing.assert_array_equal(found, level(tmp_path / "whole.zarr"))
+    assert set(np.unique(found[0])) & set(np.unique(found[1])) - {0}
 
 
 @pytest.mark.parametrize("container", ["numpy", "memmap", "zarr2", "zarr3", "sharded", "dask"])

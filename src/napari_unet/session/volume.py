@@ -132,8 +132,6 @@ def _volume(job: VolumeJob, store: ResultStore, grid: UnitGrid) -> VolumePredict
 
 def _open(job: VolumeJob, *, resume: bool, overwrite: bool) -> ResultStore:
     """The store of the work, as new or as it was left."""
-    if job.config.output == "instances" and job.config.instances.link and "Z" in job.source.lead_axes:
-        raise ConfigError("use a 3D model, or write a TIFF: in a store objects are not linked from plane to plane")
     target = job.target.resolve()
     _check_apart(target, job.source)
     if target.exists() and not (resume or overwrite):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -14,8 +16,9 @@ from napari_unet.errors import PredictionError
 from napari_unet.events import Event, Masked, VolumeDone, VolumeProgress
 from napari_unet.io.ledger import Ledger
 from napari_unet.io.ome_zarr_store import ResultStore, coarser, pyramid_factors, sync
+from napari_unet.prediction.linking import Numbering, Overlaps, overlaps_of
 from napari_unet.prediction.out_of_core import Clock, Unit, VolumePredictor, write_units
-from napari_unet.prediction.seams import object_table
+from napari_unet.prediction.seams import ObjectTable, object_table
 from napari_unet.prediction.units import Box, UnitGrid
 
 Steps = Generator[VolumeProgress, None, bool]
@@ -47,6 +50,7 @@ class VolumeRun:
         self._grid = grid
         self._spatial = spatial
         self._axes: str = store.layout["axes"]
+        self._lead_axes = "".join(axis for axis in self._axes if axis not in spatial)
         self._ledger = Ledger(store.work)
         self._has_objects = store.job["settings"]["output"] == "instances"
 
@@ -90,7 +94,7 @@ class VolumeRun:
         """Pieces to objects, one position along the leading axes after the other; their number, None after a stop."""
         done = self._ledger.done("join")
         clock = Clock("join", len(self._grid), len(done))
-        count = 0
+        numbering = Numbering(self._instances.link)
         for lead, numbers in self._by_lead().items():
             pieces = _Plane(self._store.pieces(), self._axes, self._spatial, lead)
             boxes = [pieces.box(self._grid[number]) for number in numbers]
@@ -101,17 +105,29 @@ class VolumeRun:
                 linked=self._linked,
                 **self._instances.model_dump(include={"min_size", "max_size", "fill_holes"}),
             )
-            if count + table.count > np.iinfo(np.uint32).max:
+            found = _Found(table, pieces, boxes)
+            final = numbering.add(table.sizes, *self._stack(lead), partial(self._overlaps, lead, found))
+            if numbering.count > np.iinfo(np.uint32).max:
                 raise PredictionError("segment the image in parts: it has more objects than 32 bits can number")
             for row, number in enumerate(numbers):
                 if should_stop():
                     return None
                 if number not in done:
-                    self._renumber(number, table.renumbered(row, pieces[boxes[row]]), count)
+                    self._renumber(number, final[found.objects(row)])
                     clock.done += 1
                     yield clock.now()
-            count += table.count
-        return count
+        return numbering.count
+
+    def _stack(self, lead: tuple[int, ...]) -> tuple[tuple[int, ...], int | None]:
+        """Which stack a plane belongs to, and its place along z; None without z."""
+        z = self._lead_axes.find("Z")
+        return (lead, None) if z < 0 else ((*lead[:z], *lead[z + 1 :]), lead[z])
+
+    def _overlaps(self, lead: tuple[int, ...], found: _Found) -> Overlaps:
+        """What the objects of a plane share with those of the plane before, which are in the result already."""
+        before = tuple(n - (axis == "Z") for n, axis in zip(lead, self._lead_axes, strict=True))
+        plane = _Plane(self._store.level(0), self._axes, self._spatial, before)
+        return overlaps_of((found.objects(row), plane[box]) for row, box in enumerate(found.boxes))
 
     def _by_lead(self) -> dict[tuple[int, ...], list[int]]:
         """Units of each position along the leading axes, in order."""
@@ -122,11 +138,10 @@ class VolumeRun:
             found.setdefault(lead, []).append(number)
         return found
 
-    def _renumber(self, number: int, objects: npt.NDArray[Any], before: int) -> None:
-        """Write the final numbers of a unit, after those of earlier planes."""
+    def _renumber(self, number: int, objects: npt.NDArray[Any]) -> None:
+        """Write the final numbers of a unit."""
         box, target = self._grid[number], self._store.level(0)
-        found = np.where(objects > 0, objects.astype(np.int64) + before, 0).astype(target.dtype)
-        target[box] = found.reshape([part.stop - part.start for part in box])
+        target[box] = objects.astype(target.dtype).reshape([part.stop - part.start for part in box])
         sync(target, self._grid.place(number))
         self._ledger.record("join", number)
 
@@ -158,6 +173,19 @@ class VolumeRun:
         self._ledger.close()
         self._store.finish(factors)
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Objects of a plane, numbered from 1 in it, to be read unit by unit."""
+
+    table: ObjectTable
+    pieces: _Plane
+    boxes: list[Box]
+
+    def objects(self, row: int) -> npt.NDArray[Any]:
+        """Of one unit."""
+        return self.table.renumbered(row, self.pieces[self.boxes[row]])
 
 
 class _Plane:
