@@ -14,6 +14,7 @@ from napari_unet.events import Masked, TileDone
 from napari_unet.networks import build_network, geometry
 from napari_unet.prediction.predictor import Predictor
 from napari_unet.prediction.regions import disjoint, predict_boxes
+from napari_unet.session.model import Model
 
 SMALL = ModelConfig(width=3, depth=2)
 torch.manual_seed(0)
@@ -114,3 +115,21 @@ def test_lost_pixels_are_counted_once():
 def test_objects_of_boxes_are_refused():
     with pytest.raises(ConfigError, match="reach beyond"):
         predict_boxes(PREDICTOR, ImageSource(np.zeros((90, 95)), "YX", 2), BOXES, output="instances")
+
+
+def test_a_box_of_another_number_of_ranges_is_refused():
+    with pytest.raises(ConfigError, match="2 ranges of pixels, along Y X"):
+        predict_boxes(PREDICTOR, ImageSource(np.zeros((90, 95)), "YX", 2), [[slice(0, 3)]])
+
+
+def test_a_model_segments_boxes_of_a_stack_the_nearest_first():
+    model = Model(build_network(SMALL).eval(), SMALL)
+    pixels = np.random.default_rng(3).normal(size=(2, 90, 95))
+    events = list(model.predict_boxes(pixels, BOXES, "ZYX", centre=(85, 85)))
+    whole = model.predict(pixels, "ZYX")
+    assert events[0].index == (0, *BOXES[2][:1], slice(70, 95))
+    for event in events:
+        np.testing.assert_array_equal(event.data, whole[event.index])
+    assert sum(event.data.size for event in events) == 2 * sum(
+        np.prod([part.stop - part.start for part in box]) for box in disjoint(BOXES, (90, 95))
+    )

@@ -47,10 +47,12 @@ def predict_boxes(
     Raises
     ------
     ConfigError
-        When objects are asked for.
+        When objects are asked for, or a box has another number of ranges than the image has axes.
     """
     if output == "instances":
         raise ConfigError("ask for labels or probabilities of boxes: an object may reach beyond its box")
+    if any(len(box) != source.ndim for box in boxes):
+        raise ConfigError(f"give a box as {source.ndim} ranges of pixels, along {' '.join(source.spatial_axes)}")
     parts = disjoint(boxes, source.spatial)
     if centre is not None:
         place = tuple(centre)

@@ -17,13 +17,14 @@ from napari_unet.config import ModelConfig, Output, PredictConfig, TrainConfig
 from napari_unet.data.channels import finest, source_for
 from napari_unet.data.source import ArrayLike, ImageSource, guess_axes
 from napari_unet.errors import AnnotationError, ConfigError, ModelFileError
-from napari_unet.events import Event, Finished, Step, VolumeDone, Warned, never
+from napari_unet.events import Event, Finished, Step, TileDone, VolumeDone, Warned, never
 from napari_unet.io.images import read_image
 from napari_unet.io.model_file import ModelHeader, load_model, save_model
 from napari_unet.networks import build_network, estimate, geometry
 from napari_unet.networks.finetune import adapt as adapt_network
 from napari_unet.networks.inference import prune
 from napari_unet.prediction.outputs import as_wanted
+from napari_unet.prediction.regions import predict_boxes
 from napari_unet.prediction.rescaling import predictor_for
 from napari_unet.session.keeping import Keeper
 from napari_unet.session.volume import VolumeJob, segment_volume
@@ -151,6 +152,56 @@ class Model:
         predictor = predictor_for(self.network, self.config, settings, spacing=spacing)
         result = predictor.predict(source, output=settings.output, leads=leads, box=box)
         return as_wanted(result, settings)
+
+    def predict_boxes(
+        self,
+        image: ArrayLike,
+        boxes: Sequence[Sequence[slice]],
+        axes: str | None = None,
+        output: Output = "labels",
+        device: str = "auto",
+        *,
+        centre: Sequence[int] | None = None,
+        channels: Sequence[str | int] = (),
+        names: Sequence[str] = (),
+        spacing: Sequence[float] | None = None,
+        should_stop: Callable[[], bool] = never,
+    ) -> Iterator[TileDone | Warned]:
+        """Segment parts of an image, at each position along its other axes; only they and what lies close are read.
+
+        Parameters
+        ----------
+        image, axes, output, device, channels, names, spacing
+            As for `predict`; objects need the whole image.
+        boxes : sequence of sequence of slice
+            Ranges of pixels along ``ZYX`` or ``YX``; where they overlap, a pixel comes once.
+        centre : sequence of int, optional
+            Boxes near this pixel come first; by default they come as they are given.
+        should_stop : callable
+            Polled before every tile; returning True ends the work.
+
+        Returns
+        -------
+        iterator of TileDone and Warned
+            Each part of the result as ``event.data``, and its place in the whole result as ``event.index``.
+
+        Raises
+        ------
+        ConfigError, ImageError
+            When a box, the axes or the channels do not fit the model, or objects are asked for.
+
+        Examples
+        --------
+        >>> model = Model(build_network(ModelConfig(width=4, depth=2)), ModelConfig(width=4, depth=2))
+        >>> [event.index for event in model.predict_boxes(np.eye(70), [[slice(5, 9), slice(60, None)]])]
+        [(slice(5, 9, None), slice(60, 70, None))]
+        """
+        axes = axes or _axes_for(finest(image), self.config)
+        source = source_for(self.config, image, axes, names=names, wanted=channels)
+        predictor = predictor_for(
+            self.network, self.config, PredictConfig(device=device, rescale=spacing is not None), spacing=spacing
+        )
+        return predict_boxes(predictor, source, boxes, output=output, centre=centre, should_stop=should_stop)
 
     def predict_to(
         self,
