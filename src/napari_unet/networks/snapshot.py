@@ -16,7 +16,7 @@ from napari_unet.networks.window import Window, windows
 
 _CONV: dict[int, Callable[..., Tensor]] = {2: functional.conv2d, 3: functional.conv3d}
 _TRANSPOSE: dict[int, Callable[..., Tensor]] = {2: functional.conv_transpose2d, 3: functional.conv_transpose3d}
-_LAYOUT = {2: torch.channels_last, 3: torch.channels_last_3d}
+LAYOUT = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
 class Snapshot:
@@ -43,7 +43,7 @@ class Snapshot:
         self.graph, convolutions = fused_graph(network.graph)
         self._moves = schedule(self.graph, self.graph.outputs)
         names = [f"{node.name}.{part}" for node in self.graph.nodes for part in ("weight", "bias", *STATISTICS[:2])]
-        layout = _LAYOUT[self.graph.ndim]
+        layout = LAYOUT[self.graph.ndim]
         with torch.no_grad():
             state = fused_state(network, convolutions, names)
             self._weights = {
@@ -70,32 +70,47 @@ class Snapshot:
         values = {0: self._cut(x, cast("Window", plan[0]).keep)}
         for move in self._moves:
             node, window = self.graph.nodes[move.index], cast("Window", plan[move.index])
-            inputs = [_view(values[i], cut) for i, cut in zip(node.inputs, window.cuts, strict=True)]
+            inputs = [part_of(values[i], cut) for i, cut in zip(node.inputs, window.cuts, strict=True)]
             for i in move.forget:
                 del values[i]
-            values[move.index] = self._cut(self._run(node, inputs, move.alone), window.keep)
+            values[move.index] = self._cut(self.run(node, inputs, alone=move.alone), window.keep)
             del inputs
         first = cast("Window", plan[self.graph.outputs[0]]).spans
         inside = [slice(part.start - a, part.stop - a) for part, (a, _) in zip(keep, first, strict=True)]
-        return _view(values[self.graph.outputs[0]], inside)
+        return part_of(values[self.graph.outputs[0]], inside)
 
     def _cut(self, x: Tensor, keep: Sequence[slice]) -> Tensor:
         """A part of a layer, in memory by itself."""
-        return _view(x, keep).contiguous(memory_format=_LAYOUT[self.graph.ndim])
+        return part_of(x, keep).contiguous(memory_format=LAYOUT[self.graph.ndim])
 
-    def _run(self, node: Node, inputs: list[Tensor], alone: bool) -> Tensor:
+    def run(self, node: Node, inputs: Sequence[Tensor], *, alone: bool, unpadded: int | None = None) -> Tensor:
+        """Apply one layer.
+
+        Parameters
+        ----------
+        node : Node
+            Which.
+        inputs : sequence of Tensor
+            What it reads.
+        alone : bool
+            Whether it may overwrite its input.
+        unpadded : int, optional
+            Spatial axis along which a convolution is not padded: the input holds what lies beside.
+        """
         weight, bias = (self._weights.get(f"{node.name}.{part}") for part in ("weight", "bias"))
+        pad = tuple(0 if axis == unpadded else n for axis, n in enumerate(node.pad))
         if node.op == "conv":
-            return _CONV[self.graph.ndim](inputs[0], weight, bias, padding=node.pad)
+            return _CONV[self.graph.ndim](inputs[0], weight, bias, padding=pad)
         if node.op == "transpose":
-            return _TRANSPOSE[self.graph.ndim](inputs[0], weight, bias, stride=node.step, padding=node.pad)
+            return _TRANSPOSE[self.graph.ndim](inputs[0], weight, bias, stride=node.step, padding=pad)
         if node.op == "norm":
             mean, variance = (self._weights[f"{node.name}.{part}"] for part in STATISTICS[:2])
             return functional.batch_norm(inputs[0], mean, variance, weight, bias)
         # What a crop takes away is not part of its window.
-        return inputs[0] if node.op == "crop" else apply(node, inputs, alone)
+        return inputs[0] if node.op == "crop" else apply(node, list(inputs), alone)
 
 
-def _view(x: Tensor, part: Sequence[slice]) -> Tensor:
+def part_of(x: Tensor, part: Sequence[slice]) -> Tensor:
+    """A part of the spatial axes; the tensor itself where that is all of it."""
     whole = all(cut.start == 0 and cut.stop == n for cut, n in zip(part, x.shape[2:], strict=True))
     return x if whole else x[(slice(None), slice(None), *part)]

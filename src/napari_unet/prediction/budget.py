@@ -77,18 +77,24 @@ def choose_plan(
     speed : float, optional
         Operations per second, if they were measured.
     """
-    usual = OPERATIONS["cpu"] * torch.get_num_threads() if device.type == "cpu" else OPERATIONS["gpu"]
-    operations = usual if speed is None else SECONDS * speed
+    operations = prompt_operations(device, speed)
     found: list[tuple[int, TilePlan]] = []
     for sides in _sides(model.ndim):
         plan = plan_tiles(source.spatial, sides, geometry, box=box, centre=centre)
         needs = cost_of(model, plan, geometry)
         prompt = needs.flops <= operations or max(sides) <= PROMPT_EDGE[model.ndim]
         if needs.bytes <= memory and prompt:
-            found.append((needs.flops * len(plan), plan))
+            found.append((work_of_plan(model, plan, geometry), plan))
         if len(found) == ENOUGH[model.ndim]:
             break
     return min(found, key=lambda each: each[0])[1] if found else plan
+
+
+def prompt_operations(device: torch.device, speed: float | None = None) -> float:
+    """Operations that take about two seconds, at the measured `speed` or a usual one."""
+    if speed is not None:
+        return SECONDS * speed
+    return OPERATIONS["cpu"] * torch.get_num_threads() if device.type == "cpu" else OPERATIONS["gpu"]
 
 
 def _sides(ndim: int) -> Iterator[tuple[int, ...]]:
@@ -105,6 +111,11 @@ def choose_batch(plan: TilePlan, model: ModelConfig, geometry: Geometry, device:
     wished = pixels // max(1, prod(plan.read_shape))
     needs = cost_of(model, plan, geometry).bytes
     return int(max(1, min(wished, memory // max(1, needs))))
+
+
+def work_of_plan(model: ModelConfig, plan: TilePlan, geometry: Geometry) -> int:
+    """Operations of all tiles of a plan, at one position along the leading axes."""
+    return cost_of(model, plan, geometry).flops * prod(len(spans) for spans in plan.spans)
 
 
 def cost_of(model: ModelConfig, plan: TilePlan, geometry: Geometry) -> Estimate:

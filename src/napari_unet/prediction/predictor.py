@@ -22,7 +22,17 @@ from napari_unet.events import Event, Masked, TileDone, Warned, never
 from napari_unet.networks.device import choose_device, keep_memory, return_memory
 from napari_unet.networks.geometry import geometry
 from napari_unet.networks.precision import NAMED, candidates
-from napari_unet.prediction.budget import LARGE, choose_batch, choose_plan, cost_of, free_memory, measure_speed
+from napari_unet.networks.snapshot import Snapshot
+from napari_unet.prediction.budget import (
+    LARGE,
+    choose_batch,
+    choose_plan,
+    cost_of,
+    free_memory,
+    measure_speed,
+    prompt_operations,
+    work_of_plan,
+)
 from napari_unet.prediction.ensemble import ensemble, turns
 from napari_unet.prediction.instances import marks_of, objects_of
 from napari_unet.prediction.linking import Linker
@@ -30,6 +40,7 @@ from napari_unet.prediction.outputs import smallest_type, to_entropy, to_labels,
 from napari_unet.prediction.precision import TEST_EDGE, in_type, is_long, type_on
 from napari_unet.prediction.reader import Batch, Place, TileReader, inner
 from napari_unet.prediction.solver import Form, Solver, form_of
+from napari_unet.prediction.sweeping import WORTH, Slabs, choose_sweep, sweeps
 from napari_unet.prediction.tiling import TilePlan, plan_tiles
 
 log = logging.getLogger(__name__)
@@ -185,7 +196,10 @@ class Predictor:
         plan = self._plan(source, box, centre)
         places = tuple(source.planes() if leads is None else leads)
         dtype = self._dtype or self._found_type(reader, plan, len(places))
-        work = Work(reader, plan, places, in_type(self._form(output), self.device, dtype), should_stop)
+        form = in_type(self._form(output), self.device, dtype)
+        if isinstance(form, Snapshot) and self._tile is None and centre is None:
+            plan = self._swept(source, plan, box)
+        work = Work(reader, plan, places, form, should_stop)
         return self._objects(work) if output == "instances" else self._classes(work, output)
 
     def settle(self, source: ImageSource, normalizer: Normalizer) -> None:
@@ -273,9 +287,18 @@ class Predictor:
             return plan_tiles(source.spatial, self._tile, self.geometry, box=box, centre=centre)
         options = (source, self.model, self.geometry, self.device, self._memory(), box, centre)
         plan = choose_plan(*options)
-        if self._speed is None and len(plan) * cost_of(self.model, plan, self.geometry).flops > LARGE:
+        if self._speed is None and work_of_plan(self.model, plan, self.geometry) > LARGE:
             self._speed = measure_speed(form_of(self._network, self.geometry), self.model, self.geometry, self.device)
         return plan if self._speed is None else choose_plan(*options, speed=self._speed)
+
+    def _swept(self, source: ImageSource, plan: TilePlan, box: Sequence[slice] | None) -> TilePlan:
+        """The same work in larger tiles, slab by slab, where that saves halo."""
+        if len(plan) < 2 or not sweeps(self.model, self.geometry):
+            return plan
+        operations = prompt_operations(self.device, self._speed)
+        found = choose_sweep(source, self.model, self.geometry, self._memory(), operations, box)
+        works = [work_of_plan(self.model, each, self.geometry) for each in (plan, found or plan)]
+        return found if found is not None and works[1] < WORTH * works[0] else plan
 
     def _memory(self) -> int:
         return self._memory_given or free_memory(self.device)
@@ -284,23 +307,27 @@ class Predictor:
         """Each tile of each position as soon as it is computed."""
         if not self.geometry.exact and len(work.plan) > 1:
             yield Warned("this network looks at a whole image at once, so its tiles differ a little from the whole")
-        size = choose_batch(work.plan, self.model, self.geometry, self.device, self._memory()) if work.total > 1 else 1
+        alone = work.total == 1 or work.plan.slabs is not None
+        size = 1 if alone else choose_batch(work.plan, self.model, self.geometry, self.device, self._memory())
+        slabs = Slabs(self._solver)
         done = bad = 0
         with closing(work.reader.ahead(work.places(), size)) as batches:
             for batch in takewhile(lambda _: not work.should_stop(), batches):
                 bad += batch.nonfinite
-                for index, data in self._solved(work, batch, output):
+                for index, data in self._solved(work, slabs, batch, output):
                     done += 1
                     yield TileDone(index, data, done, work.total)
         if bad:
             yield Masked(f"{bad} values of the image are NaN or infinite; they were taken as 0", bad)
 
-    def _solved(self, work: Work, batch: Batch, output: Output) -> Iterator[tuple[Index, npt.NDArray[Any]]]:
+    def _solved(
+        self, work: Work, slabs: Slabs, batch: Batch, output: Output
+    ) -> Iterator[tuple[Index, npt.NDArray[Any]]]:
         """Place and result of each tile of a batch, up to a stop."""
         convert = (_CONVERT_BOUNDARY if self.model.has_boundary else _CONVERT)[output]
         if output == "uncertainty" and self._disagreement:
             convert = to_last
-        found = self._solver.solve(work.form, work.reader, batch, convert)
+        found = slabs.solve(work.form, work.reader, batch, convert)
         for (lead, tile), data in zip(batch.places, found, strict=True):
             if work.should_stop():
                 return

@@ -46,6 +46,9 @@ class TileReader:
 
     def __call__(self, places: list[Place]) -> Batch:
         """Read tiles of one size."""
+        size = tuple(b - a for a, b in zip(places[0][1].start, places[0][1].stop, strict=True))
+        if not all(size):  # the slabs before have read all that this one needs
+            return Batch(places, np.zeros((len(places), self.source.channels, *size), np.float32))
         blocks = [self.source.read_mirrored(lead, tile.start, tile.stop) for lead, tile in places]
         bad = sum(_count_nonfinite(block, tile) for block, (_, tile) in zip(blocks, places, strict=True))
         return Batch(places, np.stack([self.normalizer(block) for block in blocks]), bad)
@@ -74,7 +77,8 @@ def _count_nonfinite(block: npt.NDArray[np.generic], tile: Tile) -> int:
     """NaN and infinite values of the written part of a block ``(C, *read_shape)``."""
     if block.dtype.kind != "f":
         return 0
-    return int(np.count_nonzero(~np.isfinite(block[(slice(None), *inner(tile.write, tile.start))])))
+    counted = tile.write if tile.slab is None else tile.slab.read
+    return int(np.count_nonzero(~np.isfinite(block[(slice(None), *inner(counted, tile.start))])))
 
 
 def inner(write: Sequence[slice], start: Sequence[int]) -> tuple[slice, ...]:

@@ -79,6 +79,10 @@ class RescalingPredictor(Predictor):
         ones, zeros = (1,) * source.ndim, (0,) * source.ndim
         return plan_tiles(source.spatial, sides, Geometry(ones, zeros, zeros, zeros), box=box, centre=centre)
 
+    def _swept(self, source: ImageSource, plan: TilePlan, box: Sequence[slice] | None) -> TilePlan:
+        """Pieces are swept one by one, where they are predicted."""
+        return super()._swept(source, plan, box) if self._other(source) is source else plan
+
     def _classes(self, work: Work, output: Output) -> Iterator[TileDone | Warned]:
         """Each piece, from its box of the resampled image."""
         source = work.reader.source

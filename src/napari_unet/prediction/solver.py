@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import inf
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from napari_unet.prediction.tiling import Tile, plan_tiles
 Convert = Callable[[Tensor], npt.NDArray[Any]]
 #: Input ``(N, C, *spatial)`` and the wanted part of the output to the logits of that part.
 Form = Callable[[Tensor, tuple[slice, ...]], Tensor]
+Found = TypeVar("Found")
 #: An edge that is not halved any more.
 SMALLEST = 16
 _FORMAT = {4: torch.channels_last, 5: torch.channels_last_3d}
@@ -71,12 +72,10 @@ class Solver:
 
     def _attempt(self, form: Form, batch: Batch, convert: Convert) -> list[npt.NDArray[Any]] | None:
         """All tiles at once; None when they do not fit in memory."""
-        try:
-            return [convert(logits) for logits in self._forward(form, batch)]
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            _raise_unless_memory(error)
-        self._too_many = batch.pixels.size
-        return None
+        found = unless_memory(lambda: [convert(logits) for logits in self._forward(form, batch)])
+        if found is None:
+            self._too_many = batch.pixels.size
+        return found
 
     def _forward(self, form: Form, batch: Batch) -> Iterator[Tensor]:
         """Logits of each tile; the network is asked for what all tiles need."""
@@ -95,12 +94,12 @@ class Solver:
         lead, tile = batch.places[i]
         if len(batch.places) > 1:
             return self.solve(form, reader, Batch([(lead, tile)], batch.pixels[i : i + 1]), convert)[0]
-        return self._in_pieces(form, reader, lead, tile, convert)
+        return self.in_pieces(form, reader, lead, tile, convert)
 
-    def _in_pieces(
+    def in_pieces(
         self, form: Form, reader: TileReader, lead: tuple[int, ...], tile: Tile, convert: Convert
     ) -> npt.NDArray[Any]:
-        """A tile from tiles of half its edge."""
+        """Result of a tile, from tiles of half its edge."""
         edge = max(tile.shape) // 2
         if edge < SMALLEST:
             raise PredictionError("free some memory or take a smaller network: not even a small tile fits in memory")
@@ -145,8 +144,13 @@ def evaluating(network: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def _raise_unless_memory(error: Exception) -> None:
-    """Torch reports a full GPU with a class of its own, a full CPU with a sentence."""
-    told = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
-    if not told:
-        raise error
+def unless_memory(compute: Callable[[], Found]) -> Found | None:
+    """What `compute` returns; None where the memory was not enough for it."""
+    try:
+        return compute()
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        # Torch reports a full GPU with a class of its own, a full CPU with a sentence.
+        told = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
+        if not told:
+            raise
+    return None

@@ -7,13 +7,16 @@ of the network's pooling, so that every pixel comes out as in one pass over the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise, product
 from math import prod
+from typing import TypeVar
 
 from napari_unet.networks.geometry import Geometry
+from napari_unet.networks.sweep_plan import Sweep
 
 Ints = tuple[int, ...]
+Part = TypeVar("Part", int, slice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +31,39 @@ class Tile:
         The pixels it reads; they may lie outside the image and are mirrored there.
     crop : tuple of slice
         Where the written pixels lie in what the network makes of the read ones.
+    slab : Slab or None
+        For one slab of a larger tile: it reads only what the slabs before it did not, see `Sweep`.
     """
 
     write: tuple[slice, ...]
     start: Ints
     stop: Ints
     crop: tuple[slice, ...]
+    slab: Slab | None = None
 
     @property
     def shape(self) -> Ints:
         """Size of the written box."""
         return tuple(part.stop - part.start for part in self.write)
+
+
+@dataclass(frozen=True, slots=True)
+class Slab:
+    """What is known of a tile that is computed slab by slab.
+
+    Attributes
+    ----------
+    sweep : Sweep
+        The way through the tile.
+    number : int
+        Which slab, from 0; they come in order.
+    read : tuple of slice
+        The pixels of the tile that this slab is the first to read: of all slabs together each that is written, once.
+    """
+
+    sweep: Sweep
+    number: int
+    read: tuple[slice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +80,15 @@ class TilePlan:
         Pixels the network removes at each side.
     centre : tuple of int or None
         Tiles near this pixel come first; None for the order of the array.
+    slabs : (int, int, int) or None
+        Tiles are cut into slabs: along which axis, of how many pixels, and how many more pixels one of them reads.
     """
 
     spans: tuple[tuple[tuple[int, int, int], ...], ...]
     read_shape: Ints
     margin: Ints
     centre: Ints | None = field(default=None)
+    slabs: tuple[int, int, int] | None = field(default=None)
 
     @property
     def box(self) -> tuple[slice, ...]:
@@ -68,10 +96,21 @@ class TilePlan:
         return tuple(slice(axis[0][0], axis[-1][1]) if axis else slice(0, 0) for axis in self.spans)
 
     def __len__(self) -> int:
-        return prod(len(axis) for axis in self.spans)
+        if self.slabs is None:
+            return prod(len(axis) for axis in self.spans)
+        along, step, _ = self.slabs
+        slabs = sum(-(-(b - a) // step) for a, b, _ in self.spans[along])
+        return slabs * prod(len(axis) for i, axis in enumerate(self.spans) if i != along)
 
     def __iter__(self) -> Iterator[Tile]:
-        return (self._tile(spans) for spans in self._ordered())
+        tiles = (self._tile(spans) for spans in self._ordered())
+        return tiles if self.slabs is None else (slab for tile in tiles for slab in self._cut(tile, *self.slabs))
+
+    def swept(self, along: int, step: int, geometry: Geometry) -> TilePlan:
+        """The same tiles, each computed in slabs of `step` pixels along an axis."""
+        context = geometry.context[along] if geometry.context else 0
+        reach = 2 * self.margin[along] + max(context, geometry.halo[along]) + geometry.stride[along]
+        return replace(self, slabs=(along, step, reach))
 
     def _ordered(self) -> Iterator[tuple[tuple[int, int, int], ...]]:
         centre = self.centre
@@ -88,6 +127,24 @@ class TilePlan:
             stop=tuple(a + size for a, size in zip(start, self.read_shape, strict=True)),
             crop=tuple(slice(c, c + b - a) for (a, b, _), c in zip(spans, first, strict=True)),
         )
+
+    def _cut(self, tile: Tile, along: int, step: int, reach: int) -> Iterator[Tile]:
+        """The slabs of a tile."""
+        sweep = Sweep(along, self.read_shape, tile.crop, step)
+        write, crop = tile.write[along], tile.crop[along]
+        read, before = tile.start[along], crop.start
+        for number, stop in enumerate(sweep.stops):
+            part = slice(write.start + before - crop.start, write.start + stop - crop.start)
+            end = tile.stop[along] if stop == crop.stop else min(tile.stop[along], tile.start[along] + stop + reach)
+            first = slice(min(max(read, write.start), write.stop), min(max(end, write.start), write.stop))
+            yield Tile(
+                write=_put(tile.write, along, part),
+                start=_put(tile.start, along, read),
+                stop=_put(tile.stop, along, end),
+                crop=_put(tile.crop, along, slice(before, stop)),
+                slab=Slab(sweep, number, _put(tile.write, along, first)),
+            )
+            read, before = end, stop
 
 
 def plan_tiles(
@@ -182,6 +239,11 @@ def _axis(bounds: tuple[int, int], tile: int, grid: _Grid) -> tuple[tuple[tuple[
     inside = [min(max(edge, low), high) for edge in edges]
     spans = tuple((a, b, grid.read_start(a)) for a, b in pairwise(inside))
     return spans, grid.legal(max(grid.read_stop(b) - read for _, b, read in spans))
+
+
+def _put(parts: tuple[Part, ...], place: int, part: Part) -> tuple[Part, ...]:
+    """A tuple with another value at one place."""
+    return tuple(part if i == place else each for i, each in enumerate(parts))
 
 
 def _distance(spans: Sequence[tuple[int, int, int]], centre: Sequence[int]) -> float:
