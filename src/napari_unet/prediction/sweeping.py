@@ -53,7 +53,7 @@ def choose_sweep(
 ) -> TilePlan | None:
     """The plan that is least work, of tiles that a sweep along the last axis computes within `memory`.
 
-    oneDNN convolves slabs that are thin along another axis up to ten times more slowly.
+    Channels-last, pixels that follow each other along the last axis are copied in the longest runs.
 
     Parameters
     ----------
