@@ -158,50 +158,30 @@ class Model:
         image: ArrayLike,
         boxes: Sequence[Sequence[slice]],
         axes: str | None = None,
-        output: Output = "labels",
-        device: str = "auto",
-        *,
+        config: PredictConfig | None = None,
         centre: Sequence[int] | None = None,
-        channels: Sequence[str | int] = (),
-        names: Sequence[str] = (),
         spacing: Sequence[float] | None = None,
-        should_stop: Callable[[], bool] = never,
     ) -> Iterator[TileDone | Warned]:
         """Segment parts of an image, at each position along its other axes; only they and what lies close are read.
 
         Parameters
         ----------
-        image, axes, output, device, channels, names, spacing
+        image, axes, config, spacing
             As for `predict`; objects need the whole image.
         boxes : sequence of sequence of slice
             Ranges of pixels along ``ZYX`` or ``YX``; where they overlap, a pixel comes once.
         centre : sequence of int, optional
             Boxes near this pixel come first; by default they come as they are given.
-        should_stop : callable
-            Polled before every tile; returning True ends the work.
 
         Returns
         -------
         iterator of TileDone and Warned
-            Each part of the result as ``event.data``, and its place in the whole result as ``event.index``.
-
-        Raises
-        ------
-        ConfigError, ImageError
-            When a box, the axes or the channels do not fit the model, or objects are asked for.
-
-        Examples
-        --------
-        >>> model = Model(build_network(ModelConfig(width=4, depth=2)), ModelConfig(width=4, depth=2))
-        >>> [event.index for event in model.predict_boxes(np.eye(70), [[slice(5, 9), slice(60, None)]])]
-        [(slice(5, 9, None), slice(60, 70, None))]
+            Parts of the result as ``event.data``, with their place in the whole as ``event.index``.
         """
-        axes = axes or _axes_for(finest(image), self.config)
-        source = source_for(self.config, image, axes, names=names, wanted=channels)
-        predictor = predictor_for(
-            self.network, self.config, PredictConfig(device=device, rescale=spacing is not None), spacing=spacing
-        )
-        return predict_boxes(predictor, source, boxes, output=output, centre=centre, should_stop=should_stop)
+        settings = config or PredictConfig()
+        source = source_for(self.config, image, axes or _axes_for(finest(image), self.config), wanted=settings.channels)
+        predictor = predictor_for(self.network, self.config, settings, spacing=spacing)
+        return predict_boxes(predictor, source, boxes, output=settings.output, centre=centre)
 
     def predict_to(
         self,
