@@ -19,7 +19,7 @@ from napari_unet.io.project_state import Settings, StrokesLayer
 from napari_unet.session.project_store import ProjectStore
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 IMPATIENT = {"seconds=60": "steps=2", "--seconds 60": "--steps 2 --width 4 --depth 2"}
 

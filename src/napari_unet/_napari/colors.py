@@ -9,8 +9,11 @@ import numpy as np
 from napari.utils.colormaps import DirectLabelColormap
 from napari.utils.colormaps.standardize_color import transform_color
 
+from napari_unet.config import CLASS_COLORS, ModelConfig
 from napari_unet.session.soft import code, levels
 
+#: Painted objects with a colour that neighbours do not have; further ones are magenta.
+MOST_OBJECTS = 255
 _TRANSPARENT = np.zeros(4)
 
 
@@ -18,6 +21,15 @@ def strokes_colormap(colors: Sequence[str], hidden: Collection[int] = ()) -> Any
     """Value 1 in the first colour, 2 in the second, ...; 0 and hidden ones transparent; larger values are magenta."""
     shown = {value: _TRANSPARENT if value in hidden else color for value, color in enumerate(colors, start=1)}
     return _colormap(shown, "magenta")
+
+
+def stroke_colors(model: ModelConfig) -> tuple[str, ...]:
+    """One colour per class, or, where each value is an object of its own, for the background and for each object."""
+    if model.task != "instances":
+        return model.class_colors
+    background, *_ = model.class_colors
+    others = [color for color in CLASS_COLORS if color != background]
+    return background, *(others[value % len(others)] for value in range(MOST_OBJECTS))
 
 
 def prediction_colormap(colors: Sequence[str], hidden: Collection[int] = ()) -> Any:

@@ -15,7 +15,7 @@ from psygnal import Signal
 from napari_unet._napari import prediction_layer
 from napari_unet._napari.axes import label_shape, placement
 from napari_unet._napari.boxes import inside, painted_box, painted_parts, slices, stroke_value, whole
-from napari_unet._napari.colors import strokes_colormap
+from napari_unet._napari.colors import stroke_colors, strokes_colormap
 from napari_unet._napari.display import Display
 from napari_unet._napari.view import View, displayed_axes, field_of_view, slice_point
 from napari_unet.config import ModelConfig
@@ -123,7 +123,7 @@ class ViewerLink:
 
     def add_strokes(self, data: npt.NDArray[Any], name: str, model: ModelConfig, placed: dict[str, Any]) -> Any:
         """Add strokes that were painted before; they are in use if they fit the image."""
-        colormap, metadata = strokes_colormap(model.class_colors), {prediction_layer.ROLE: "strokes"}
+        colormap, metadata = strokes_colormap(stroke_colors(model)), {prediction_layer.ROLE: "strokes"}
         layer = Labels(data, name=name, opacity=1.0, colormap=colormap, metadata=metadata, **placed)
         self._viewer.add_layer(layer)
         if self.image is not None and data.shape == label_shape(self.image):
@@ -171,7 +171,7 @@ class ViewerLink:
             np.zeros(shape, np.uint8) if data is None else data,
             name=STROKES,
             opacity=1.0,
-            colormap=strokes_colormap(model.class_colors),
+            colormap=strokes_colormap(stroke_colors(model)),
             metadata={prediction_layer.ROLE: "strokes"},
             **placement(self.image),
         )
@@ -182,7 +182,7 @@ class ViewerLink:
     def name_classes(self, model: ModelConfig) -> None:
         """Show names and colours of the classes on strokes and prediction."""
         if self.strokes is not None:
-            self.strokes.colormap = strokes_colormap(model.class_colors)
+            self.strokes.colormap = strokes_colormap(stroke_colors(model))
             names = ["not painted", *model.classes]
             self.strokes.features = {"index": list(range(len(names))), "class": names}
         self.display.name_classes(model)
