@@ -57,10 +57,20 @@ class Hand:
         The native widget of the viewer's canvas.
     seed : int
         Seed of the strokes.
+
+    Attributes
+    ----------
+    moves : int
+        Events of the mouse so far.
+    latencies : list of float
+        Milliseconds from each event of the mouse to the end of the next drawing.
     """
 
     def __init__(self, canvas: QWidget, seed: int = 0) -> None:
         self._canvas = canvas
+        self._sent: float | None = None
+        self.latencies: list[float] = []
+        canvas._vispy_canvas.events.draw.connect(self._on_draw, position="last")
         self._rng = np.random.default_rng(seed)
         self._timer = QTimer()
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
@@ -94,6 +104,12 @@ class Hand:
         self._count = (self._count + 1) % (STROKE_MOVES + PAUSE_MOVES)
         self.moves += 1
 
+    def _on_draw(self, _: object) -> None:
+        """What the mouse did last is on the screen."""
+        if self._sent is not None:
+            self.latencies.append(1000 * (time.perf_counter() - self._sent))
+            self._sent = None
+
     def _size(self) -> Any:
         return np.array([self._canvas.width(), self._canvas.height()])
 
@@ -105,6 +121,7 @@ class Hand:
         button = none if kind == QEvent.Type.MouseMove else left
         held = none if kind == QEvent.Type.MouseButtonRelease else left
         event = QMouseEvent(kind, local, on_screen, button, held, Qt.KeyboardModifier.NoModifier)
+        self._sent = time.perf_counter() if self._sent is None else self._sent
         QApplication.sendEvent(self._canvas, event)
 
 
