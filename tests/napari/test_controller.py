@@ -73,6 +73,17 @@ def test_painting_is_counted(painted):
     assert painted.state.message == "Press Train."
 
 
+def test_large_strokes_of_another_tool_are_counted_once_they_were_read(controller, viewer, session, monkeypatch):
+    monkeypatch.setattr("napari_unet._napari.mirror.SMALL_PIXELS", 0)
+    data = np.zeros((40, 60), np.uint8)
+    data[3, 4:9], data[30, 2:4] = 1, 2
+    controller.choose_strokes(viewer.add_labels(data))
+    assert controller.state.painted == (0, 0)
+    controller.tick()
+    assert controller.state.painted == (5, 2)
+    assert not session.sent(do.Train)
+
+
 def test_only_the_changed_box_is_told_while_training(painted, session):
     painted.train()
     session.commands.clear()

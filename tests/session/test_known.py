@@ -84,8 +84,9 @@ def test_planes_that_nobody_painted_on_are_not_read(core, arrays):
 def test_a_view_waits_for_the_step_that_learns_from_a_stroke(core, arrays):
     core.handle(do.SetStrokes("a", arrays[1].ref, (), PAINTED))
     core.handle(do.Train(TrainConfig(patch_size=16, batch_size=1, steps=50)))
-    while core._step < 3:
-        core.work()
+    step = 0
+    while step < 3:
+        step = max([step, *(event.step for event in core.work() if isinstance(event, Step))])
     core.handle(do.StrokesChanged("a", ((1, 2), (5, 6), (3, 9)), ()))
     core.handle(do.PredictView(1, "a", (4,), ((0, 40), (0, 48)), after=1))
     events = []

@@ -372,6 +372,7 @@ class Controller:
         link.stroked.connect(self._strokes.count)
         link.redrawn.connect(self._strokes.note_redrawn)
         link.regions_changed.connect(self._strokes.note_regions)
+        self._strokes.found.connect(self.board.update)
         link.view_changed.connect(self._on_view)
         link.pixels_changed.connect(self._on_pixels)
         self.answers.loaded.connect(self.set_model)
