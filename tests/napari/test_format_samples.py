@@ -76,7 +76,7 @@ def work(viewer, layer):
             until(controller, lambda: controller.link.prediction.data[corner].any())
             assert controller.link.prediction.data.any()
             return ""
-        controller.segment()
+        controller.segmentation.start(controller.predicting)
         until(controller, lambda: controller.state.progress is None)
         assert set(np.unique(controller.link.prediction.data)) <= {1, 2}
         return controller.state.message if controller.state.failed else ""
