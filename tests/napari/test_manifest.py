@@ -1,5 +1,6 @@
 """The manifest, beyond what ``npe2 validate`` looks at."""
 
+from dataclasses import asdict
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from npe2 import PluginManifest
 from npe2.manifest.contributions import ContributionPoints
 
 import napari_unet
+from napari_unet._napari.preferences import Preferences
+from napari_unet.presets import TRAININGS
 
 FILE = Path(napari_unet.__file__).with_name("napari.yaml")
 RAW = yaml.safe_load(FILE.read_text(encoding="utf-8"))
@@ -54,7 +57,8 @@ def test_every_command_is_declared_and_used(manifest):
 def test_every_menu_takes_plugins(manifest):
     allowed = {menu.value for menu in MenuId.contributables()}
     assert set(manifest.contributions.menus) <= allowed
-    assert "napari/layers/segment" in manifest.contributions.menus
+    for menu in ("napari/layers/segment", "napari/layers/annotate"):
+        assert "napari-unet.segment" in [item.command for item in manifest.contributions.menus[menu]]
 
 
 def test_titles_are_told_apart(manifest):
@@ -65,13 +69,20 @@ def test_titles_are_told_apart(manifest):
 
 
 def test_every_sample_gives_an_image(manifest):
-    from napari.layers import Image, Layer
+    from napari.layers import Image, Labels, Layer
     from npe2.manifest.utils import import_python_name
 
     names = {command.id: command.python_name for command in manifest.contributions.commands}
     for sample in manifest.contributions.sample_data:
         for data in import_python_name(names[sample.command])():
             layer = Layer.create(*data)
-            assert isinstance(layer, Image)
+            assert isinstance(layer, Image if data[2] == "image" else Labels)
             assert layer.data.std() > 0
-            assert layer.name != "Image"
+            assert layer.name not in ("Image", "Labels")
+
+
+def test_preferences_are_those_of_the_dock_and_presets_that_exist(manifest):
+    (section,) = manifest.contributions.configurations.values()
+    defaults = {name: part.default for name, part in section.properties.items()}
+    assert defaults == asdict(Preferences())
+    assert section.properties["preset"].enum == list(TRAININGS)

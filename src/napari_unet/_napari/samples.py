@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import napari
+from qtpy.QtCore import QTimer
+
+from napari_unet._napari.project_commands import dock_of
+from napari_unet.data import scenes
 from napari_unet.data.movie import moving_cells
 from napari_unet.data.synthetic import stained_tissue, touching_cells
 
@@ -30,3 +36,37 @@ def synthetic_movie() -> list[LayerData]:
 def tissue() -> list[LayerData]:
     """Stained tissue in colour, a real microscopy image that comes with scikit-image."""
     return [(stained_tissue(), {"name": "Stained tissue", "rgb": True}, "image")]
+
+
+def painted_cells() -> list[LayerData]:
+    """Synthetic touching cells with strokes on them; the dock opens, and Train is the next button."""
+    return _painted(scenes.cells(), "Touching cells")
+
+
+def painted_tissue() -> list[LayerData]:
+    """Stained tissue in colour with strokes on glands and around them; the dock opens, and Train is the next button."""
+    return _painted(scenes.tissue(), "Stained tissue")
+
+
+def _painted(scene: scenes.Scene, name: str) -> list[LayerData]:
+    strokes = f"{name}: strokes"
+    viewer = napari.current_viewer()
+    if viewer is not None:
+        # napari adds the layers when this has returned
+        QTimer.singleShot(0, partial(_take_up, viewer, name, strokes, scene.classes))
+    image = {"name": name, "rgb": scene.axes.endswith("C")}
+    return [(scene.image, image, "image"), (scene.strokes, {"name": strokes, "opacity": 1.0}, "labels")]
+
+
+def _take_up(viewer: Any, image: str, strokes: str, classes: tuple[str, ...]) -> None:
+    """Let the dock learn from the layers that were added last under these names."""
+    layers = {layer.name.split(" [")[0]: layer for layer in viewer.layers}
+    if image not in layers or strokes not in layers:
+        return
+    dock = dock_of(viewer)
+    controller = dock.controller
+    controller.choose_image(layers[image])
+    controller.set_model(controller.model.replace(classes=classes, colors=()))
+    controller.link.use_strokes(layers[strokes], controller.model)
+    controller.board.say()
+    dock.show_page(dock.train)

@@ -10,6 +10,7 @@ from napari_unet._napari.autopilot import Autopilot
 from napari_unet._napari.board import Board
 from napari_unet._napari.course import Course
 from napari_unet._napari.guidance import Phase
+from napari_unet._napari.machine import Machine
 from napari_unet.config import TrainConfig
 from napari_unet.events import Event, WentBack
 from napari_unet.session.commands import Command, GoBack, StopTraining
@@ -36,6 +37,8 @@ class Teaching:
     ----------
     course : Course
         What the curve and the time line show.
+    machine : Machine
+        Where it computes, and what networks cost there.
     """
 
     previewed = Signal(Previewed)  #: augmented patches came
@@ -43,6 +46,7 @@ class Teaching:
     def __init__(self, client: Client, board: Board, autopilot: Autopilot) -> None:
         self._client, self._board, self._autopilot = client, board, autopilot
         self.course = Course()
+        self.machine = Machine(client.send)
 
     def stop(self) -> None:
         """Stop after the current step; the model stays, and nothing starts by itself before the next stroke."""
@@ -68,6 +72,7 @@ class Teaching:
     def take(self, event: Event) -> None:
         """Take note of what the session told."""
         self.course.take(event)
+        self.machine.take(event)
         if isinstance(event, Previewed):
             self.previewed.emit(event)
         if isinstance(event, WentBack):

@@ -179,6 +179,11 @@ class ViewerLink:
         self._hand_over(layer, model)
         return layer
 
+    def use_strokes(self, layer: Any, model: ModelConfig) -> None:
+        """Use strokes that are there, with named and coloured classes, and put the brush in the user's hand."""
+        layer.metadata[prediction_layer.ROLE] = "strokes"
+        self._hand_over(layer, model)
+
     def name_classes(self, model: ModelConfig) -> None:
         """Show names and colours of the classes on strokes and prediction."""
         if self.strokes is not None:

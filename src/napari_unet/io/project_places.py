@@ -26,6 +26,9 @@ MOST_RECENT = 30
 MOST_BESIDE = 9
 FORGET_SECONDS = 365 * 24 * 3600.0
 
+#: The folder that the user wants new projects in, if any.
+_wanted: list[Path] = []
+
 
 @dataclass(frozen=True, slots=True)
 class Recent:
@@ -44,9 +47,14 @@ def user_folder() -> Path:
     return user_data_path("napari-unet", appauthor=False)
 
 
+def keep_in(folder: Path | None) -> None:
+    """Keep new projects in `folder` where it can be written; None: beside their image."""
+    _wanted[:] = [folder] if folder is not None else []
+
+
 def parents(image: Path | None) -> list[Path]:
-    """Where a new project could lie, the best place first: beside its image, and in the user's data folder."""
-    return [image.parent, user_folder()] if image is not None else [user_folder()]
+    """Where a new project could lie, the best place first: where the user wants it, beside its image, in their data."""
+    return [*_wanted, *([image.parent] if image is not None else []), user_folder()]
 
 
 def new_folder(parent: Path, name: str) -> Path:
@@ -57,7 +65,7 @@ def new_folder(parent: Path, name: str) -> Path:
     OSError
         When it cannot be made.
     """
-    if parent == user_folder():
+    if parent == user_folder() or parent in _wanted:
         parent.mkdir(parents=True, exist_ok=True)
     for candidate in _names(_plain(name)):
         with suppress(FileExistsError):
@@ -121,10 +129,11 @@ def recent() -> list[Recent]:
 
 
 def beside(image: Path) -> Iterator[Path]:
-    """The projects in the image's folder that are named after it."""
-    for name in islice(_names(_plain(image.name)), MOST_BESIDE):
-        if is_project(image.parent / name):
-            yield image.parent / name
+    """The projects that are named after the image, in its folder and where the user wants them."""
+    for folder in (image.parent, *_wanted):
+        for name in islice(_names(_plain(image.name)), MOST_BESIDE):
+            if is_project(folder / name):
+                yield folder / name
 
 
 def known(image: Path | None) -> list[Recent]:

@@ -45,6 +45,21 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
+def devices() -> tuple[tuple[str, str], ...]:
+    """Where this machine can compute: names for `choose_device`, and what they are, in words.
+
+    Examples
+    --------
+    >>> [name for name, words in devices()][0]
+    'cpu'
+    """
+    cards = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    found = [(f"cuda:{index}", torch.cuda.get_device_name(index)) for index in cards if has_kernels(index)]
+    if torch.backends.mps.is_available():
+        found.append(("mps", "graphics of this Mac"))
+    return ("cpu", "processor"), *found
+
+
 def _best() -> torch.device:
     if torch.cuda.is_available():
         if has_kernels():

@@ -138,6 +138,24 @@ class Preview(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class UseDevice(Command):
+    """Compute on `device` from now on, with so many CPU threads; answered by another `Ready`."""
+
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateCosts(Command):
+    """What would a network cost, learnt from an image of spatial size `image`? Answered by `CostsEstimated`."""
+
+    request: int
+    model: ModelConfig
+    training: TrainConfig
+    image: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PredictView(Command):
     """Predict the spatial `box` at position `lead` of image `key`; a newer view replaces it.
 

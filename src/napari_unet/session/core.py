@@ -8,15 +8,13 @@ from functools import singledispatchmethod
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from napari_unet.config import TrainConfig
 from napari_unet.errors import NapariUnetError, SessionError
-from napari_unet.events import Event, Finished, Saved, StatesChanged, Step
-from napari_unet.networks.device import choose_device
+from napari_unet.events import Event, Finished, Saved, StatesChanged, Step, Warned
 from napari_unet.session import commands as do
 from napari_unet.session.comparing import compare
 from napari_unet.session.known import Known
+from napari_unet.session.machine import estimate_costs, ready, use_threads
 from napari_unet.session.messages import Compared, Failed, ModelChanged, Ready
 from napari_unet.session.model import Model, adapted_state, history_entry
 from napari_unet.session.patches import look
@@ -55,7 +53,7 @@ class SessionCore:
 
     def ready(self) -> Ready:
         """What to say first."""
-        return Ready(str(choose_device(self._device)), torch.__version__)
+        return ready(self._device)
 
     @property
     def busy(self) -> bool:
@@ -184,6 +182,22 @@ class SessionCore:
         return [look(self._need_trainer(), command)]
 
     @_do.register
+    def _(self, command: do.UseDevice) -> list[Event]:
+        use_threads(command.threads)
+        try:
+            found = ready(command.device)
+        except NapariUnetError as error:
+            return [Warned(str(error)), ready(self._device)]
+        self._device = command.device
+        self._predicting.use_device(command.device)
+        moved = self._trainer is not None and str(self._trainer.device) != found.device
+        return [found, *(self._move() if moved else [])]
+
+    @_do.register
+    def _(self, command: do.EstimateCosts) -> list[Event]:
+        return [estimate_costs(command, self._device)]
+
+    @_do.register
     def _(self, command: do.PredictView) -> list[Event]:
         return self._predicting.view(command)
 
@@ -199,6 +213,16 @@ class SessionCore:
     @_do.register
     def _(self, command: do.Compare) -> list[Event]:
         return [Compared(command.request, compare(command))]
+
+    def _move(self) -> list[Event]:
+        """End a training under way, and go on with the model as it is where the session computes now."""
+        events: list[Event] = []
+        self._stopping = True
+        while self._training is not None:
+            events += self._work_training(self._training)
+        old = self._need_trainer()
+        self._use(Trainer(old.model, TrainConfig(device=self._device), state=old.prediction_state(), step=old.step))
+        return [*events, StatesChanged(())]
 
     # ------------------------------------------------------------------ work
 

@@ -12,13 +12,46 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from napari_unet.session.costs import Costs
+
 
 @dataclass(frozen=True, slots=True)
 class Ready(Event):
-    """The session is up: its device, and the version of torch it runs."""
+    """The session is up, or computes elsewhere now.
+
+    Attributes
+    ----------
+    device : str
+        Where it computes.
+    torch : str
+        Version of torch.
+    devices : tuple of (str, str)
+        Where it could compute: names for `UseDevice`, and what they are, in words.
+    """
 
     device: str
     torch: str
+    devices: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CostsEstimated(Event):
+    """What a network costs, unless `trouble` says in one sentence why that cannot be known.
+
+    Attributes
+    ----------
+    request : int
+        Number of the question.
+    costs : Costs or None
+    free : int or None
+        Bytes that are free where the session computes; None where it cannot be known.
+    trouble : str
+    """
+
+    request: int
+    costs: Costs | None
+    free: int | None
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,10 @@ class Predicting:
 
     # ------------------------------------------------------------------ what is asked
 
+    def use_device(self, device: str) -> None:
+        """Predict on another device from now on."""
+        self._device, self._predictors = device, {}
+
     def use(self, trainer: Trainer) -> None:
         """Predict with this model from now on."""
         self._trainer, self._predictors, self._found = trainer, {}, None

@@ -23,7 +23,7 @@ from napari_unet.io.project import (
     read_about,
     read_project,
 )
-from napari_unet.io.project_places import Recent, is_in_use
+from napari_unet.io.project_places import Recent, is_in_use, keep_in
 from napari_unet.io.project_state import BLOCK, At, Settings, StrokesLayer, block_index, blocks_in
 from napari_unet.io.regions import complete_boxes
 from napari_unet.session.keeper import Keeper
@@ -50,6 +50,7 @@ __all__ = [
     "fingerprint",
     "image_path",
     "is_project",
+    "keep_in",
     "offer_for",
     "read_project",
     "recent_offers",

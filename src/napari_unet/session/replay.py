@@ -17,6 +17,7 @@ class Replay:
         self._keep: do.KeepModel | None = None
         self._images: dict[str, do.SetImage] = {}
         self._strokes: dict[str, do.SetStrokes] = {}
+        self._device: do.UseDevice | None = None
         self._model: do.NewModel | do.LoadModel | None = None
 
     def remember(self, command: do.Command) -> None:
@@ -30,6 +31,8 @@ class Replay:
                 self._strokes[key] = do.SetStrokes(key, self._strokes[key].array, complete)
             case do.KeepModel(path=path):
                 self._keep = do.KeepModel(path)
+            case do.UseDevice():
+                self._device = command
             case do.Forget(key=key):
                 self._images.pop(key, None)
                 self._strokes.pop(key, None)
@@ -48,4 +51,5 @@ class Replay:
         if self._snapshot is not None and Path(self._snapshot).exists():
             model = [do.LoadModel(self._snapshot)]
         keep: list[do.Command] = [self._keep] if self._keep else []
-        return [*self._images.values(), *keep, *model, *self._strokes.values()]
+        device: list[do.Command] = [self._device] if self._device else []
+        return [*device, *self._images.values(), *keep, *model, *self._strokes.values()]

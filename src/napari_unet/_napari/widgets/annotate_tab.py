@@ -22,6 +22,7 @@ class AnnotateTab(Tab):
 
     title = "&Annotate"
     purpose = "Choose an image and paint strokes on it."
+    help = "tutorial.md"
 
     def __init__(self, controller: Controller) -> None:
         super().__init__(controller)
@@ -50,7 +51,7 @@ class AnnotateTab(Tab):
 
     def _arrange(self) -> None:
         layout = column(self)
-        layout.addLayout(labelled(("&Image", self.image), ("&Strokes", self.strokes)))
+        layout.addLayout(labelled(("I&mage", self.image), ("Stro&kes", self.strokes)))
         buttons = QHBoxLayout()
         buttons.addWidget(self.new_strokes, 2)
         buttons.addWidget(self.more, 1)

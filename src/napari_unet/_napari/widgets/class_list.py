@@ -96,6 +96,7 @@ class ClassList(QWidget):
 
     def _make_table(self) -> QTableWidget:
         table = QTableWidget(0, 3, self)
+        table.setTabKeyNavigation(False)  # Tab leads on to the tools; arrow keys choose a class
         table.horizontalHeader().setVisible(False)
         table.verticalHeader().setVisible(False)
         table.setShowGrid(False)

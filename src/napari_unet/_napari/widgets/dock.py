@@ -7,21 +7,23 @@ from typing import Any
 from weakref import finalize
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, Qt, QTimer
-from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
-from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, Qt, QTimer, QUrl
+from qtpy.QtGui import QColor, QDesktopServices, QIcon, QKeySequence, QPainter, QPixmap
+from qtpy.QtWidgets import QShortcut, QTabWidget, QToolButton, QVBoxLayout, QWidget
 
+from napari_unet._napari.beginning import Beginning
 from napari_unet._napari.board import State
 from napari_unet._napari.client import Session
 from napari_unet._napari.controller import Controller
 from napari_unet._napari.guidance import Button
+from napari_unet._napari.help import docs_url
 from napari_unet._napari.widgets.annotate_tab import AnnotateTab
 from napari_unet._napari.widgets.project_bar import OfferBar, ProjectBar
 from napari_unet._napari.widgets.review_tab import ReviewTab
 from napari_unet._napari.widgets.segment_tab import SegmentTab
 from napari_unet._napari.widgets.state_bar import StateBar
 from napari_unet._napari.widgets.status_line import StatusLine
-from napari_unet._napari.widgets.tab import Tab, call, scrolled
+from napari_unet._napari.widgets.tab import Tab, call, scrolled, tab_in_order
 from napari_unet._napari.widgets.train_tab import TrainTab
 from napari_unet.session.process import ProcessSession
 
@@ -65,16 +67,18 @@ class UNetWidget(QWidget):
         self.segment = SegmentTab(self.controller)
         self.review = ReviewTab(self.controller)
         self.tabs = QTabWidget()
+        self.help = QToolButton()
         self.state_bar = StateBar(self.controller)
         self._arrange()
         self.controller.board.changed.connect(self._on_state)
         self.controller.board.complained.connect(show_error)
         self._on_state(self.controller.state)
+        self._beginning = Beginning(self.controller)
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.controller.tick)
         self._timer.start(TICK_MILLISECONDS)
         # whichever comes first: the dock is closed, Qt deletes the widget, Python does, or Python ends
-        self._end = finalize(self, self.controller.close)
+        self._end = finalize(self, _close, self._beginning, self.controller)
         self.destroyed.connect(partial(call, self._end))
 
     @property
@@ -85,6 +89,10 @@ class UNetWidget(QWidget):
     def show_page(self, page: Tab) -> None:
         """Bring a page to the front."""
         self.tabs.setCurrentIndex(self.pages.index(page))
+
+    def show_help(self) -> None:
+        """Open the page of the docs about the page in front."""
+        QDesktopServices.openUrl(QUrl(docs_url(self.pages[self.tabs.currentIndex()].help)))
 
     def close_session(self) -> None:
         """End the session and let go of the viewer; layers stay."""
@@ -103,7 +111,9 @@ class UNetWidget(QWidget):
         for index, page in enumerate(self.pages):
             self.tabs.addTab(scrolled(page), page.title)
             self.tabs.setTabToolTip(index, page.purpose)
+            tab_in_order(page)
         self.tabs.tabBar().setExpanding(True)
+        self._arrange_help()
         self.bars.setContentsMargins(0, 0, 0, 0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -115,6 +125,16 @@ class UNetWidget(QWidget):
         layout.addWidget(self.project_bar)
         layout.addWidget(self.state_bar)
         self.setMinimumWidth(304)  # the widest page and a scroll bar
+
+    def _arrange_help(self) -> None:
+        self.help.setText("?")
+        self.help.setToolTip("Open the docs about this page (F1).")
+        self.help.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.help.clicked.connect(partial(call, self.show_help))
+        self.tabs.setCornerWidget(self.help)
+        key = QShortcut(QKeySequence(Qt.Key.Key_F1), self)
+        key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        key.activated.connect(self.show_help)
 
     # ------------------------------------------------------------------ showing
 
@@ -138,6 +158,12 @@ class UNetWidget(QWidget):
     def _mark(self, index: int, marked: bool) -> None:
         if marked == self.tabs.tabIcon(index).isNull():
             self.tabs.setTabIcon(index, _dot() if marked else QIcon())
+
+
+def _close(beginning: Beginning, controller: Controller) -> None:
+    """End the session, and let go of napari."""
+    beginning.close()
+    controller.close()
 
 
 def _dot() -> QIcon:

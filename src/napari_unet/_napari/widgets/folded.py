@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QWidget
 from superqt import QCollapsible
 
 from napari_unet._napari.widgets.form import ConfigForm
+from napari_unet._napari.widgets.tab import tab_in_order
 from napari_unet.config import Config
 
 
@@ -60,11 +61,16 @@ class FoldedForm(QCollapsible):
             self.form.valueChanged.connect(self._on_value)
             self.form.refused.connect(self.refused)
             self.addWidget(self.form)
+            tab_in_order(self)
         return self.form
 
     def _on_toggled(self, unfolded: bool) -> None:
         if unfolded:
             self._form()
+        if self.form is not None:
+            self.form.setEnabled(unfolded)  # the key Tab passes by what is folded
+        if self.form is not None:
+            self.form.setEnabled(unfolded)  # the key Tab passes by what is folded
 
     def _on_value(self, config: Config) -> None:
         self._config = config

@@ -186,6 +186,7 @@ class _View(QTableView):
         super().__init__()
         self.keys: dict[Any, Callable[[], object]] = {}
         self.setModel(model)
+        self.setTabKeyNavigation(False)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setShowGrid(False)

@@ -47,6 +47,7 @@ class PatchGallery(QCollapsible):
         layout.addLayout(self._grid())
         layout.addWidget(self.others)
         self.addWidget(content)
+        self.others.setEnabled(False)
         self.toggled.connect(self._on_toggled)
         self.others.clicked.connect(lambda: call(self._on_others))
 
@@ -79,6 +80,7 @@ class PatchGallery(QCollapsible):
         cell.setPixmap(pixmap)
 
     def _on_toggled(self, unfolded: bool) -> None:
+        self.others.setEnabled(unfolded)  # the key Tab passes by what is folded
         if unfolded:
             self.wanted.emit(self._seed)
 

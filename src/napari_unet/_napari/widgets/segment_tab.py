@@ -46,8 +46,9 @@ _LEFT_OUT = ("output", "device", "background_zero", "instances")
 class SegmentTab(Tab):
     """Use what was learnt: on the view, the image, several images, a folder, and in other places."""
 
-    title = "&Segment"
+    title = "Se&gment"
     purpose = "Segment the whole image, and keep the result and the model."
+    help = "tutorial.md#5-segment-the-image-save-the-model"
 
     def __init__(self, controller: Controller) -> None:
         super().__init__(controller)
@@ -95,7 +96,7 @@ class SegmentTab(Tab):
         row.addWidget(self.start, 2)
         row.addWidget(self.bar, 2)
         row.addWidget(self.cancel, 1)
-        layout.addLayout(labelled(("&What", self.what), ("R&esult", self.output)))
+        layout.addLayout(labelled(("What", self.what), ("Res&ult", self.output)))
         layout.addWidget(self.folder)
         layout.addWidget(self.objects)
         layout.addLayout(row)

@@ -41,7 +41,7 @@ class StateBar(QWidget):
         self._controller = controller
         self.words = QLabel()
         self.words.setToolTip("What the network does, how many steps it has learnt, and where it computes.")
-        self.live = QCheckBox("&Live")
+        self.live = QCheckBox("L&ive")
         self.live.setToolTip(
             "Strokes start learning by themselves, and the rest of the image is segmented when there is nothing else "
             "to do. After Stop nothing starts before the next stroke."

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any, ClassVar
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QAbstractScrollArea,
+    QFrame,
+    QGridLayout,
+    QLabel,
+    QLayout,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_unet._napari.board import State
 from napari_unet._napari.controller import Controller
@@ -17,7 +28,8 @@ class Tab(QWidget):
     """A page of the dock: it makes its widgets, connects them to the controller by itself, and shows states.
 
     A page knows the controller and nothing of the other pages, so that each can be worked on alone. A subclass sets
-    `title` and `purpose` and overrides `show_state` and, if the guidance can point at one of its buttons, `buttons`.
+    `title`, `purpose` and `help` and overrides `show_state` and, if the guidance can point at one of its buttons,
+    `buttons`.
 
     Parameters
     ----------
@@ -28,10 +40,13 @@ class Tab(QWidget):
     ----------
     title, purpose : str
         What stands on the tab, with its shortcut, and what its tooltip says.
+    help : str
+        The page of the docs about it, with a heading after ``#``.
     """
 
     title: ClassVar[str]
     purpose: ClassVar[str]
+    help: ClassVar[str]
 
     def __init__(self, controller: Controller) -> None:
         super().__init__()
@@ -97,6 +112,34 @@ def line() -> QFrame:
     rule = QFrame()
     rule.setFrameShape(QFrame.Shape.HLine)
     return rule
+
+
+def tab_in_order(widget: QWidget) -> None:
+    """Let the key Tab go through the inputs of `widget` as they are arranged, and not as they were made."""
+    inputs = list(_inputs(widget))
+    for before, after in pairwise(inputs):
+        QWidget.setTabOrder(before, after)
+
+
+def _inputs(widget: QWidget) -> Iterator[QWidget]:
+    """All that takes the keyboard, in the order of the layouts."""
+    layout = widget.layout()
+    if isinstance(widget, QAbstractScrollArea) and widget.focusPolicy() == Qt.FocusPolicy.NoFocus:
+        inner = widget.widget() if isinstance(widget, QScrollArea) else None
+        yield from _inputs(inner) if inner is not None else ()
+    elif widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
+        yield widget
+    elif layout is not None:
+        yield from _inputs_of(layout)
+
+
+def _inputs_of(layout: QLayout) -> Iterator[QWidget]:
+    for index in range(layout.count()):
+        item = layout.itemAt(index)
+        if item.widget() is not None:
+            yield from _inputs(item.widget())
+        elif item.layout() is not None:
+            yield from _inputs_of(item.layout())
 
 
 def call(action: Callable[[], Any], *_: object) -> None:

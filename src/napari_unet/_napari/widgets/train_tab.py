@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton
 
+from napari_unet._napari.axes import channels, label_shape
 from napari_unet._napari.board import State
 from napari_unet._napari.controller import Controller
 from napari_unet._napari.guidance import Button, Phase
+from napari_unet._napari.machine import Question
+from napari_unet._napari.members import MEMBERS
 from napari_unet._napari.widgets.budget import Budget
 from napari_unet._napari.widgets.copy_menu import CopyMenu
+from napari_unet._napari.widgets.device_choice import DeviceChoice
 from napari_unet._napari.widgets.folded import FoldedForm
 from napari_unet._napari.widgets.learning_curve import LearningCurve
 from napari_unet._napari.widgets.model_file import ask_for_model
+from napari_unet._napari.widgets.network_card import NetworkCard
 from napari_unet._napari.widgets.patch_gallery import PatchGallery
 from napari_unet._napari.widgets.tab import Tab, button, call, column, labelled
 from napari_unet._napari.widgets.timeline import Timeline
@@ -24,12 +30,16 @@ from napari_unet.presets import TRAININGS, training_name
 from napari_unet.session.messages import Previewed
 from napari_unet.session.projects import Settings
 
+#: Costs are asked for when nothing was changed for so long.
+PATIENCE_MILLISECONDS = 200
+
 
 class TrainTab(Tab):
     """Let the network learn, and see how well it does."""
 
     title = "&Train"
     purpose = "Let the network learn from the strokes, and see how well it does."
+    help = "training.md"
 
     def __init__(self, controller: Controller) -> None:
         super().__init__(controller)
@@ -47,6 +57,11 @@ class TrainTab(Tab):
             self.preset.setItemData(self.preset.count() - 1, preset.words, Qt.ItemDataRole.ToolTipRole)
         self.preset.setPlaceholderText("Own settings")
         self.preset.setToolTip("\n".join(f"{name.capitalize()}: {preset.words}" for name, preset in TRAININGS.items()))
+        self.card = NetworkCard(controller.teaching.machine, self)
+        self.device = DeviceChoice(controller.teaching.machine, self)
+        self._waiting = QTimer(self)
+        self._waiting.setSingleShot(True)
+        self._waiting.setInterval(PATIENCE_MILLISECONDS)
         self.sources = QLabel()
         self.sources.setWordWrap(True)
         self.sources.setToolTip(
@@ -81,6 +96,11 @@ class TrainTab(Tab):
     def buttons(self) -> Mapping[Button, QPushButton]:
         return {"train": self.toggle, "pause": self.pause}
 
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+        """Find out what the network costs."""
+        super().showEvent(event)
+        self._waiting.start()
+
     # ------------------------------------------------------------------ building
 
     def _arrange(self) -> None:
@@ -91,8 +111,8 @@ class TrainTab(Tab):
         layout.addLayout(row)
         for widget in (self.curve, self.timeline):
             layout.addWidget(widget)
-        layout.addLayout(labelled(("&Preset", self.preset)))
-        for widget in (self.budget, self.gallery, self.settings, self.network, self.start, self.sources):
+        layout.addLayout(labelled(("Pr&eset", self.preset), ("Compute &on", self.device)))
+        for widget in (self.budget, self.card, self.settings, self.network, self.gallery, self.start, self.sources):
             layout.addWidget(widget)
         row = QHBoxLayout()
         row.addWidget(self.again)
@@ -114,6 +134,9 @@ class TrainTab(Tab):
         self.budget.valueChanged.connect(self._on_settings)
         self.settings.valueChanged.connect(self._on_settings)
         self.network.valueChanged.connect(controller.set_model)
+        self.card.chosen.connect(self._on_network)
+        self._waiting.timeout.connect(self._ask)
+        controller.link.roles_changed.connect(self._on_roles)
         for form in (self.settings, self.network):
             form.refused.connect(controller.board.complain)
         controller.model_changed.connect(self._show_model)
@@ -125,6 +148,7 @@ class TrainTab(Tab):
     def _show_model(self, model: ModelConfig) -> None:
         if model != self.network.value():
             self.network.setValue(model)
+        self.card.show_model(model)
         self._show_preset()
 
     def _show_settings(self, settings: Settings) -> None:
@@ -137,6 +161,7 @@ class TrainTab(Tab):
         self._show_preset()
 
     def _show_preset(self) -> None:
+        self._waiting.start()
         name = training_name(self.controller.model, self.controller.training)
         self.preset.setCurrentIndex(self.preset.findData(name) if name else -1)
 
@@ -144,6 +169,24 @@ class TrainTab(Tab):
         now = self.controller.settings()
         model, training = TRAININGS[self.preset.itemData(index)].apply(now.model, now.training)
         self.controller.use(now.replace(model=model, training=training))
+
+    def _on_network(self, index: int) -> None:
+        self.controller.set_model(MEMBERS[index].apply(self.controller.model))
+
+    def _on_roles(self) -> None:
+        self._waiting.start()
+
+    def _ask(self) -> None:
+        """Find out what the network costs on the image in use, if anybody looks."""
+        if not self.isVisible():
+            return
+        model, image = self.controller.model, self.controller.link.image
+        size: tuple[int, ...] = ()
+        if image is not None:
+            model, size = model.replace(in_channels=channels(image)), label_shape(image)[-model.ndim :]
+        self.card.show_model(model)
+        fitting = len(size) == model.ndim and min(size, default=0) > 0
+        self.controller.teaching.machine.ask(Question(model, self.controller.training, size if fitting else ()))
 
     def _on_previewed(self, found: Previewed) -> None:
         self.gallery.show_patches(found, self.controller.model.class_colors)
