@@ -22,7 +22,7 @@ class AnnotateTab(Tab):
 
     title = "&Annotate"
     purpose = "Choose an image and paint strokes on it."
-    help = "tutorial.md"
+    help = "tutorials/image.md#2-paint-some-cells"
 
     def __init__(self, controller: Controller) -> None:
         super().__init__(controller)

@@ -55,7 +55,7 @@ class ReviewTab(Tab):
 
     title = "&Review"
     purpose = "Find what is to be corrected, and see how good the prediction is."
-    help = "tutorial.md#4-correct"
+    help = "tutorials/correcting.md"
 
     def __init__(self, controller: Controller) -> None:
         super().__init__(controller)

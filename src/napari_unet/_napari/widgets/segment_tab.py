@@ -48,7 +48,7 @@ class SegmentTab(Tab):
 
     title = "Se&gment"
     purpose = "Segment the whole image, and keep the result and the model."
-    help = "tutorial.md#5-segment-the-image-save-the-model"
+    help = "tutorials/image.md#5-segment-and-keep-the-result"
 
     def __init__(self, controller: Controller) -> None:
         super().__init__(controller)
