@@ -25,6 +25,7 @@ import numpy.typing as npt
 import napari_unet as nu
 from chart import write_panels
 from datasets import Sample, stroke_set
+from napari_unet.config import standard_model
 from napari_unet.data.simulate import correct_strokes, paint_strokes
 from napari_unet.session.threads import PATIENT_THREADS
 from report import machine, print_table, write_json
@@ -76,7 +77,7 @@ class UNet:
     ) -> None:
         from napari_unet.training.loop import Trainer
 
-        model = nu.ModelConfig(ndim=images[0].ndim, **settings.get("model", {}))
+        model = standard_model(ndim=images[0].ndim, **settings.get("model", {}))
         training = {"seed": seed, "threads": options.threads, "device": "cpu", **settings.get("training", {})}
         self._trainer = Trainer(model, nu.TrainConfig(**training))
         for index, image in enumerate(images):
@@ -153,7 +154,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--compare",
         type=json.loads,
-        default={"U-Net": {}},
+        default={"base weights": {}, "random weights": {"model": {"weights": "random"}}},
         help='networks to compare, as JSON: {"deep": {"model": {"depth": 5}, "training": {"batch_size": 8}}}',
     )
     parser.add_argument("--dense", action="store_true", help="also the first network with every pixel annotated")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from napari_unet.config import AugmentConfig, ModelConfig, TrainConfig
+from napari_unet.config import BASE_FORM, AugmentConfig, ModelConfig, TrainConfig
 
 #: Augmentations by name. The first four rise in strength; the others suit one kind of image.
 AUGMENTATIONS = MappingProxyType(
@@ -74,13 +74,13 @@ class TrainingPreset:
 TRAININGS = MappingProxyType(
     {
         "quick": TrainingPreset(
-            "A small network and one minute: to see soon whether it can be learnt at all.",
-            {"width": 8, "depth": 3},
+            "One minute on smaller patches: to see soon whether it can be learnt at all.",
+            {"width": BASE_FORM["width"], "depth": BASE_FORM["depth"]},
             {"patch_size": 96, "seconds": 60.0, "patience": None, "augment": AUGMENTATIONS["gentle"]},
         ),
         "balanced": TrainingPreset(
             "What suits most images; learns until you stop it.",
-            {"width": ModelConfig().width, "depth": ModelConfig().depth},
+            {"width": BASE_FORM["width"], "depth": BASE_FORM["depth"]},
             {
                 "patch_size": TrainConfig().patch_size,
                 "seconds": None,
@@ -89,7 +89,7 @@ TRAININGS = MappingProxyType(
             },
         ),
         "best": TrainingPreset(
-            "A large network, until nothing improves any more, one hour at most: for the final model.",
+            "A large network from random weights, until nothing improves, one hour at most: for the final model.",
             {"width": 32, "depth": 4},
             {"patch_size": 192, "seconds": 3600.0, "patience": 2000, "augment": AUGMENTATIONS["standard"]},
         ),

@@ -22,7 +22,7 @@ def _step(network, ndim):
 def test_only_the_head_learns(member, make):
     changed = _step(freeze(make(member), "head"), member.ndim)
     assert changed
-    assert {name.split(".")[0] for name in changed} <= {"head", "deep", "score", "up", "guide"}
+    assert {name.split(".")[0] for name in changed} <= {"head", "local", "deep", "score", "up", "guide"}
 
 
 def test_the_encoder_is_frozen_with_its_statistics(make):

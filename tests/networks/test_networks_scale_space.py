@@ -59,9 +59,24 @@ def test_curvature_of_a_bowl_is_known_whatever_the_spacing():
     torch.testing.assert_close(curvatures, torch.tensor([2.0, 2.0, 0.0]), atol=2e-2, rtol=0)
 
 
-def test_the_stem_learns_nothing_and_is_not_saved():
+def test_the_stem_itself_learns_nothing_and_is_not_saved():
     plain, deep = (build_network(ModelConfig(width=2, depth=1, stem=kind)) for kind in ("none", "scale_space"))
-    assert list(deep.state_dict()) == list(plain.state_dict())
+    assert list(deep.state_dict()) == [*plain.state_dict(), "local.weight"]
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_the_output_reads_the_stem_directly(padding):
+    network = build_network(ModelConfig(width=2, depth=1, padding=padding, stem="scale_space")).eval()
+    x = torch.rand(1, 1, 80, 80)
+    silent = network(x)
+    with torch.no_grad():
+        network.get_submodule("local").weight[1] = 1.0
+    size = silent.shape[-1]
+    change = (network(x) - silent)[0]
+    features = stem(1, 1)(x)[0].sum(0)
+    edge = (80 - size) // 2
+    torch.testing.assert_close(change[1], features[edge : edge + size, edge : edge + size], rtol=1e-3, atol=1e-3)
+    assert not change[0].any()
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])

@@ -16,16 +16,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from napari_unet.config import ModelConfig
+from napari_unet.config import ModelConfig, standard_model
 from napari_unet.io.model_file import ModelHeader, save_model
 from napari_unet.networks import build_network
+from napari_unet.networks.base import TASKS
 from napari_unet.networks.device import choose_device, keep_memory
 from napari_unet.training.average import Average
 from tools.base_model.batches import Batches
 from tools.base_model.images import read_pictures
-from tools.base_model.tasks import TASKS, loss
+from tools.base_model.tasks import loss
 
 log = logging.getLogger("pretrain")
 
@@ -105,11 +107,12 @@ class Run:
         return {"loss": round(total, 4), "foreground": round(float(iou[0]), 3), "border": round(float(iou[1]), 3)}
 
     def save(self, path: Path, scores: Mapping[str, float]) -> None:
-        """Write the averaged weights as a model file, in half precision."""
+        """Write the averaged weights in half precision, as a model file and as the package holds them."""
         state = {name: _half(value) for name, value in self.average.network.state_dict().items()}
         entry: dict[str, Any] = {"steps": self.step, "seconds": round(self.seconds), **scores}
         entry["data"] = "all" if self.args.shipped else "without the images that are measured on"
         save_model(path, state, ModelHeader.now(model=self.model, step=self.step, history=(entry,)))
+        save_file(state, path.with_suffix(".safetensors"))
 
 
 def _half(tensor: Tensor) -> Tensor:
@@ -123,7 +126,7 @@ def main() -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     keep_memory()
-    model = ModelConfig(classes=TASKS, **json.loads(args.model))
+    model = standard_model(classes=TASKS, weights="random", **json.loads(args.model))
     pictures = read_pictures(args.data, shipped=args.shipped)
     seen = [p for i, p in enumerate(pictures) if i % HELD_OUT]
     batches = Batches(seen, args.patch, args.real, args.synthetic, args.seed)

@@ -11,9 +11,7 @@ from torch import Tensor
 from tools.base_model.appearances import borders, contacts, depth
 from tools.base_model.shapes import Labels
 
-#: One output channel each: inside an object, on its border, between two objects, how deep inside.
-TASKS = ("foreground", "border", "contact", "depth")
-#: Weight of each task in the loss.
+#: Weight of each task in the loss: inside an object, on its border, between two objects, how deep inside.
 WEIGHTS = (1.0, 1.0, 0.5, 1.0)
 
 
@@ -28,7 +26,7 @@ def targets(labels: Labels) -> npt.NDArray[np.float32]:
     Returns
     -------
     ndarray of float32, shape (4, Y, X)
-        One plane per task, 0 to 1.
+        One plane per task of `napari_unet.networks.base.TASKS`, 0 to 1.
     """
     planes = (labels > 0, borders(labels), contacts(labels), depth(labels))
     return np.stack([np.asarray(plane, np.float32) for plane in planes])

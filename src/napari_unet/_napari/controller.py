@@ -34,7 +34,7 @@ from napari_unet._napari.strokes import Strokes
 from napari_unet._napari.teaching import Teaching
 from napari_unet._napari.tools import Tools
 from napari_unet._napari.viewer_link import ViewerLink
-from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
+from napari_unet.config import ModelConfig, PredictConfig, TrainConfig, standard_model
 from napari_unet.errors import AnnotationError, ModelFileError
 from napari_unet.session.commands import (
     AdaptModel,
@@ -86,7 +86,7 @@ class Controller:
     model_changed = Signal(ModelConfig)  #: what the next new model is was changed, by whoever it was
 
     def __init__(self, viewer: Any, session: Session, clock: Callable[[], float] = time.monotonic) -> None:
-        self.model, self.training, self.predicting = ModelConfig(), TrainConfig(), PredictConfig()
+        self.model, self.training, self.predicting = standard_model(), TrainConfig(), PredictConfig()
         self._clock = clock
         self._client = SessionClient(session)
         self._used = ModelInUse()

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--start",
         type=Path,
         metavar="FILE",
-        help="Model file to go on from, also with other --classes or --in-channels; random weights if not given.",
+        help="Model file to go on from, also with other --classes or --in-channels; else see --weights.",
     )
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="File to keep the state of the training in, once a minute."

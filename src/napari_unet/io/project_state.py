@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from napari_unet.config import Config, ModelConfig, PredictConfig, TrainConfig
+from napari_unet.config import Config, ModelConfig, PredictConfig, TrainConfig, standard_model
 from napari_unet.errors import ConfigError, ProjectError
 from napari_unet.io.journal import Record
 
@@ -31,7 +31,7 @@ LARGEST_STROKES = 2**40
 class Settings(Config):
     """Everything the forms of the dock say."""
 
-    model: ModelConfig = Field(ModelConfig(), description="The network and its classes.")
+    model: ModelConfig = Field(standard_model(), description="The network and its classes.")
     training: TrainConfig = Field(TrainConfig(), description="How it learns.")
     predicting: PredictConfig = Field(PredictConfig(), description="How images are segmented.")
 

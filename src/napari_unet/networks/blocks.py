@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from napari_unet.config import ModelConfig
 from napari_unet.networks.graph import Axes, Graph
 
+#: Name of the layer that reads the scale-space stem on its own.
+LOCAL = "local"
+
 
 @dataclass(frozen=True, slots=True)
 class Level:
@@ -118,3 +121,13 @@ def encoder(graph: Graph, config: ModelConfig, pyramid: tuple[Level, ...]) -> li
 def head(graph: Graph, name: str, x: int, config: ModelConfig) -> int:
     """1x1 convolution to one logit per class."""
     return graph.conv(name, x, len(config.outputs), (1,) * config.ndim)
+
+
+def local_head(graph: Graph, logits: int) -> int:
+    """Add what a 1x1 convolution of the scale-space stem says, where there is one: as a pixel classifier would."""
+    stem = graph.entry
+    if graph.nodes[stem].op != "scale_space":
+        return logits
+    node = graph.nodes[logits]
+    seen = graph.crop_to(f"{LOCAL}.crop", stem, logits)
+    return graph.add("logits", (logits, graph.conv(LOCAL, seen, node.channels, (1,) * graph.ndim, bias=False)))

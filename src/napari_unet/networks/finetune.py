@@ -13,10 +13,10 @@ from napari_unet.errors import ConfigError
 from napari_unet.networks.build import build_network
 
 Policy = Literal["all", "decoder", "head"]
-HEADS = frozenset({"head", "deep", "score", "up", "guide"})
+HEADS = frozenset({"head", "local", "deep", "score", "up", "guide"})
 ENCODERS = frozenset({"encoder", "classifier"})
 #: Settings that decide the shapes of the weights; the others may change.
-SHAPES = ("architecture", "ndim", "width", "depth", "norm", "block", "upsampling", "encoder", "spacing")
+SHAPES = ("architecture", "ndim", "width", "depth", "norm", "block", "upsampling", "encoder", "spacing", "stem")
 
 
 def freeze(network: nn.Module, policy: Policy) -> nn.Module:
@@ -100,7 +100,7 @@ def adapt(state: Mapping[str, Tensor], old: ModelConfig, new: ModelConfig) -> nn
                 known = [_foreground(c.outputs) if name.startswith("guide.") else c.outputs for c in (old, new)]
                 _copy_classes(fresh[name], state[name], *known, both=name.startswith("up."))
             elif fresh[name].shape != state[name].shape:
-                fresh[name].copy_(_channels(state[name], fresh[name].shape[1]))
+                fresh[name].copy_(_channels(state[name], old.in_channels, new.in_channels))
             else:
                 fresh[name].copy_(state[name])
     return network
@@ -122,10 +122,12 @@ def _foreground(classes: tuple[str, ...]) -> tuple[str, ...]:
     return classes[1:] or classes
 
 
-def _channels(weight: Tensor, channels: int) -> Tensor:
-    """Weights of a first convolution for another number of input channels, of the same response to gray."""
-    before = weight.shape[1]
-    if before == channels:
-        return weight
-    shape = (weight.shape[0], channels, *weight.shape[2:])
-    return weight.mean(1, keepdim=True).expand(shape) * (before / channels)
+def _channels(weight: Tensor, before: int, after: int) -> Tensor:
+    """Weights of a first convolution for another number of input channels, of the same response to gray.
+
+    With a scale-space stem each feature comes once for every channel.
+    """
+    kernel = weight.shape[2:]
+    by_feature = weight.reshape(len(weight), -1, before, *kernel).mean(2, keepdim=True)
+    wider: Tensor = by_feature.expand(-1, -1, after, *kernel) * (before / after)
+    return wider.flatten(1, 2)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_unet.networks.blocks import LOCAL
 from napari_unet.networks.graph import Axes, Graph, Move, Node, schedule
 from napari_unet.networks.scale_space import scale_space
 
@@ -185,10 +186,10 @@ def _norm(kind: str, channels: int, ndim: int) -> nn.Module:
 
 
 def _initialise(layer: nn.Module, node: Node, before: int) -> None:
-    """He et al. 2015: standard deviation sqrt(2 / N), N the values that one neuron reads."""
+    """He et al. 2015: standard deviation sqrt(2 / N), N the values that a neuron reads; the local head says nothing."""
     reads = before * math.prod(node.kernel) / (math.prod(node.step) if node.op == "transpose" else 1)
     for name, values in layer.named_parameters():
-        if name == "bias":
+        if name == "bias" or node.name == LOCAL:
             nn.init.zeros_(values)
         elif node.op == "transpose" and node.kernel != node.step:
             _bilinear(values, node.step)

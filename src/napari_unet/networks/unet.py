@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_unet.config import ModelConfig
-from napari_unet.networks.blocks import double, encoder, head, levels, start, upsample
+from napari_unet.networks.blocks import double, encoder, head, levels, local_head, start, upsample
 from napari_unet.networks.graph import Graph
 
 
@@ -27,5 +27,5 @@ def unet(config: ModelConfig) -> Graph:
         x = upsample(graph, name, x, level, config.upsampling)
         x = graph.concat(f"{name}.join", (graph.crop_to(f"{name}.crop", skips[i], x), x))
         x = double(graph, name, x, level.channels, level.kernel, config.block)
-    graph.outputs.append(head(graph, "head", x, config))
+    graph.outputs.append(local_head(graph, head(graph, "head", x, config)))
     return graph

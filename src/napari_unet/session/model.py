@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from napari_unet.config import ModelConfig, Output, PredictConfig, TrainConfig
+from napari_unet.config import ModelConfig, Output, PredictConfig, TrainConfig, standard_model
 from napari_unet.data.channels import finest, source_for
 from napari_unet.data.source import ArrayLike, ImageSource, guess_axes
 from napari_unet.errors import AnnotationError, ConfigError, ModelFileError
@@ -433,10 +433,10 @@ def adapted_state(state: Mapping[str, torch.Tensor], old: ModelConfig, new: Mode
 
 
 def default_model(image: ArrayLike, axes: str, annotations: Sequence[ArrayLike]) -> ModelConfig:
-    """A 2D U-Net for the channels of `image` and the classes of `annotations`."""
+    """The standard model for the channels of `image` and the classes of `annotations`."""
     top = max((int(np.max(np.asarray(strokes), initial=0)) for strokes in annotations), default=0)
     names = ("background", "cell", *(f"class {value}" for value in range(3, top + 1)))
-    return ModelConfig(in_channels=ImageSource(image, axes, 2).channels, classes=names)
+    return standard_model(in_channels=ImageSource(image, axes, 2).channels, classes=names)
 
 
 def history_entry(finished: Finished, loss: float) -> dict[str, Any]:

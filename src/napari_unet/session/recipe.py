@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from napari_unet.config import Config, ModelConfig, PredictConfig, TrainConfig
+from napari_unet.config import Config, ModelConfig, PredictConfig, TrainConfig, standard_model
 from napari_unet.session.part import Part
 
 
@@ -132,7 +132,7 @@ class Training:
         """For a terminal."""
         plain = self.model.replace(colors=())
         told = ["--in-channels", str(plain.in_channels), "--classes", ",".join(plain.classes)]
-        rest = command_line(plain, ModelConfig(in_channels=plain.in_channels, classes=plain.classes))
+        rest = command_line(plain, standard_model(in_channels=plain.in_channels, classes=plain.classes))
         words = ["napari-unet", "train", *self.images, "--strokes", *self.strokes, "--model", self.out]
         return _joined([*words, "--axes", self.axes, "--overwrite", *told, *rest, *command_line(self.config)])
 

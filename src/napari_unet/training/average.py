@@ -31,6 +31,11 @@ class Average:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.count = 0
 
+    def reset(self, network: nn.Module) -> None:
+        """Become equal to `network`, as if it had just begun."""
+        self.network.load_state_dict(network.state_dict())
+        self.count = 0
+
     @torch.no_grad()
     def update(self, network: nn.Module, decay: float) -> None:
         """Move towards `network`; with decay 0 become equal to it."""

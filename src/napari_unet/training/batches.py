@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from napari_unet.config import ModelConfig, TrainConfig
+from napari_unet.data.annotations import class_count
 from napari_unet.data.augment import Augmenter
 from napari_unet.data.sampler import Sampler, Spot
 from napari_unet.training.losses import patch_losses
@@ -81,7 +82,7 @@ class Batches:
         return Batch(
             images.contiguous(memory_format=memory_format(self._model.ndim)),
             targets,
-            pixel_weights(targets, boundary, torch.from_numpy(self._sampler.counts), self._config.loss.boundary),
+            pixel_weights(targets, boundary, class_count(self._model), self._config.loss.boundary),
             tuple(spots),
         )
 

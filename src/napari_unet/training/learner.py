@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
@@ -17,13 +17,14 @@ from napari_unet.networks.finetune import freeze
 from napari_unet.training.average import Average
 from napari_unet.training.batches import Batch, Batches
 from napari_unet.training.descent import Descent
+from napari_unet.training.instant import look, output_layers, solve
 from napari_unet.training.losses import Loss
 from napari_unet.training.parallel import Team, local_device
 from napari_unet.training.patches import PatchPlan
 from napari_unet.training.precision import choose_dtype
 from napari_unet.training.pseudo import pseudo_loss
 from napari_unet.training.snapshot import part_of, together
-from napari_unet.training.start import seeded, start_network
+from napari_unet.training.start import hold_statistics, seeded, start_network
 
 
 class Learner:
@@ -115,6 +116,13 @@ class Learner:
 
     # ------------------------------------------------------------------ learning
 
+    def solve(self, batches: Iterable[Batch]) -> None:
+        """Set the output layers to what the strokes ask of the features that are there; see `instant`."""
+        layers = output_layers(self.network, features_known=self._model.begins_from_base)
+        if layers:
+            solve(self.network, layers, look(self.network.eval(), layers, batches))
+            self.average.reset(self.network)
+
     def learn(self, plan: PatchPlan, rate: float) -> float:
         """One optimiser step; the mean loss of its batches.
 
@@ -126,6 +134,8 @@ class Learner:
         descent = self._descent or self._new_descent(torch.float32)
         descent.begin(rate, self._config.weight_decay)
         self.network.train()
+        if self._model.begins_from_base:
+            hold_statistics(self.network)
         total = 0.0
         for part in range(plan.accumulate):
             batch = self._batches.make(plan, self.seed(part))

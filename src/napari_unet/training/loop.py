@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from napari_unet.config import ModelConfig, TrainConfig
+from napari_unet.config import AugmentConfig, ModelConfig, TrainConfig
 from napari_unet.data.annotations import check_annotated, class_names
 from napari_unet.data.sampler import Example, Sampler
 from napari_unet.data.source import ArrayLike
@@ -28,7 +28,7 @@ from napari_unet.events import (
 )
 from napari_unet.networks.device import unsupported_card
 from napari_unet.training import memory
-from napari_unet.training.batches import Batches
+from napari_unet.training.batches import Batch, Batches
 from napari_unet.training.learner import Learner
 from napari_unet.training.monitor import Monitor
 from napari_unet.training.parallel import Team
@@ -37,6 +37,8 @@ from napari_unet.training.preview import Preview, preview
 from napari_unet.training.schedule import Budget, learning_rate
 from napari_unet.training.snapshot import part_of, together
 
+#: Patches that the output layers are solved for before the first step.
+GLANCES = 24
 _REASONS: tuple[StopReason, ...] = ("steps", "seconds", "stopped", "converged")
 
 
@@ -355,6 +357,14 @@ class Trainer:
         if config.patience is not None and not self._monitor.measures:
             yield "no strokes are held out yet: training ends when its loss no longer falls"
         self._budget = self._budget.going_on(config.steps, config.seconds)
+        if self.step == 0:
+            self._learner.solve(self._glances())
+
+    def _glances(self) -> Iterator[Batch]:
+        """Batches of the strokes as they are, in the same order each time."""
+        plain = self.config.replace(augment=AugmentConfig(enabled=False))
+        batches = Batches(self._sampler, self.model, plain, self.device)
+        return (batches.make(self._plan, seed) for seed in range(-(-GLANCES // self._plan.batch)))
 
     def _prepare(self) -> None:
         """What depends on device and config."""
@@ -405,7 +415,8 @@ class Trainer:
         yield Step(self.step, loss, rate, self._budget.elapsed, self._budget.progress)
 
     def _factor(self) -> float:
-        return self._monitor.watch.factor if self.config.schedule == "plateau" else 1.0
+        base = self.config.base_rate if self.model.begins_from_base else 1.0
+        return base * (self._monitor.watch.factor if self.config.schedule == "plateau" else 1.0)
 
     def _step_down(self, error: RuntimeError) -> str:
         """Ask for less memory, and say how."""

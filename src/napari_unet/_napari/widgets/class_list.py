@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_unet.config import CLASS_COLORS, ModelConfig
+from napari_unet.config import CLASS_COLORS, ModelConfig, standard_model
 from napari_unet.errors import ConfigError
 
 _MOST_ROWS = 6
@@ -46,7 +46,7 @@ class ClassList(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._model = ModelConfig()
+        self._model = standard_model()
         self._table = self._make_table()
         self._rule = QLabel()
         self._rule.setWordWrap(True)

@@ -25,7 +25,7 @@ from napari_unet._napari.widgets.network_card import NetworkCard
 from napari_unet._napari.widgets.patch_gallery import PatchGallery
 from napari_unet._napari.widgets.tab import Tab, button, call, column, labelled
 from napari_unet._napari.widgets.timeline import Timeline
-from napari_unet.config import ModelConfig, TrainConfig
+from napari_unet.config import ModelConfig, TrainConfig, standard_model
 from napari_unet.presets import TRAININGS, training_name
 from napari_unet.session.messages import Previewed
 from napari_unet.session.projects import Settings
@@ -50,7 +50,7 @@ class TrainTab(Tab):
         self.budget = Budget(self)
         self.gallery = PatchGallery(self)
         self.settings = FoldedForm("Training settings", TrainConfig(), ("seconds", "device", "threads"))
-        self.network = FoldedForm("Network settings", ModelConfig(), ("in_channels",))
+        self.network = FoldedForm("Network settings", standard_model(), ("in_channels",))
         self.preset = QComboBox()
         for name, preset in TRAININGS.items():
             self.preset.addItem(name.capitalize(), name)

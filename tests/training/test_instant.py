@@ -1,0 +1,136 @@
+"""Output layers solved at once for the strokes, and the weights that come with the package."""
+
+import hashlib
+from importlib.resources import files
+
+import pytest
+import torch
+from torch.nn import functional
+
+from napari_unet.config import BASE_FORM, ModelConfig, standard_model
+from napari_unet.errors import ConfigError
+from napari_unet.networks import build_network
+from napari_unet.networks.base import FILE, SHA256, base_weights
+from napari_unet.networks.finetune import adapt
+from napari_unet.training.instant import PENALTY, Painted, output_layers, solve
+from napari_unet.training.start import start_network
+
+SMALL = {"width": 2, "depth": 1}
+
+
+def _first_weights(trainer, **config):
+    """The network before the first step, after its output layers were solved for."""
+    trainer.config = trainer.config.replace(**config)
+    for event in trainer.run(should_stop=lambda: True):
+        assert type(event).__name__ in ("Started", "Finished")
+    return trainer.prediction_network()
+
+
+def _share_right(network, trainer):
+    """Part of the painted pixels that a network gives the class of their stroke."""
+    batch = next(trainer._glances())
+    with torch.no_grad():
+        found = network(batch.images).argmax(1)
+    painted = batch.targets >= 0
+    return float((found == batch.targets)[painted].float().mean())
+
+
+def test_strokes_are_followed_before_the_first_step(make_trainer):
+    solved = make_trainer(ModelConfig(**SMALL, stem="scale_space"))
+    assert _share_right(_first_weights(solved), solved) > 0.9
+
+
+def test_random_features_are_left_to_training(make_trainer):
+    trainer = make_trainer(ModelConfig(**SMALL))
+    before = trainer.prediction_state()
+    _first_weights(trainer)
+    after = trainer.prediction_state()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_a_model_that_has_learnt_keeps_its_output_layers(make_trainer):
+    model = ModelConfig(**SMALL, stem="scale_space")
+    state = build_network(model).state_dict()
+    trainer = make_trainer(model, start={"state": state, "step": 7})
+    _first_weights(trainer)
+    assert torch.equal(trainer.prediction_state()["local.weight"], state["local.weight"])
+
+
+@pytest.mark.parametrize(
+    "changes", [{"architecture": "unetpp", "depth": 2, "deep_supervision": True}, {"classes": ("cell",)}]
+)
+def test_other_outputs_are_not_solved_for(changes):
+    network = build_network(ModelConfig(**SMALL).replace(**changes))
+    assert output_layers(network, features_known=True) == {}
+
+
+def test_the_solution_is_where_the_balanced_cost_is_flat():
+    network = build_network(ModelConfig(**SMALL, stem="scale_space"))
+    layers = output_layers(network, features_known=True)
+    sizes = [layer.weight.shape[1] for layer in layers.values()]
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(300, sum(sizes), generator=generator) * 3 + 1
+    targets = (values[:, 0] + values[:, -1] + torch.randn(300, generator=generator) > 4).long()
+    solve(network, layers, Painted(values, targets))
+    spread = values.double().std(0)
+    weights = [layer.weight.detach()[:, :, 0, 0].double().requires_grad_() for layer in layers.values()]
+    bias = layers["head"].bias.detach().double().requires_grad_()
+    logits = functional.linear(values.double(), torch.cat(weights, 1), bias)
+    each = functional.cross_entropy(logits, targets, reduction="none")
+    cost = (each[targets == 0].mean() + each[targets == 1].mean()) / 2
+    for name, weight, part in zip(layers, weights, spread.split(sizes), strict=True):
+        cost = cost + PENALTY[name] * (weight * part).square().sum()
+    gradients = torch.autograd.grad(cost, [*weights, bias])
+    assert max(float(g.abs().max()) for g in gradients) < 2e-3
+
+
+def test_the_standard_model_begins_from_the_weights_of_the_package():
+    state = start_network(standard_model(), seed=3).state_dict()
+    base = base_weights()
+    learnt = [name for name in base if name.split(".")[0] not in ("head", "local")]
+    assert len(learnt) > 50
+    assert all(torch.equal(state[name].float(), base[name].float()) for name in learnt)
+
+
+@pytest.mark.parametrize("changes", [{"width": 8}, {"weights": "random"}, {"stem": "none"}, {"spacing": (2, 1)}])
+def test_another_model_begins_from_random_weights(changes):
+    model = standard_model(**changes)
+    state = start_network(model, seed=3).state_dict()
+    name = "decoder.0.conv1.weight"
+    assert state[name].shape != base_weights()[name].shape or not torch.equal(state[name], base_weights()[name])
+
+
+def test_channels_that_are_all_alike_give_the_base_networks_features():
+    image = torch.rand(1, 1, 48, 48, generator=torch.Generator().manual_seed(1))
+    found = []
+    for channels in (1, 3):
+        network = start_network(standard_model(in_channels=channels), seed=0).eval()
+        network.get_submodule("head").register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
+        with torch.no_grad():
+            network(image.expand(-1, channels, -1, -1))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-3, atol=1e-3)
+
+
+def test_statistics_of_the_base_are_held_while_learning(make_trainer):
+    trainer = make_trainer(standard_model(), patch_size=32)
+    before = trainer.prediction_state()
+    list(trainer.run())
+    after = trainer.prediction_state()
+    assert torch.equal(before["encoder.0.norm0.running_mean"], after["encoder.0.norm0.running_mean"])
+    assert not torch.equal(before["encoder.0.conv0.weight"], after["encoder.0.conv0.weight"])
+
+
+def test_weights_are_not_carried_over_to_another_stem():
+    with pytest.raises(ConfigError, match="stem"):
+        adapt(base_weights(), ModelConfig(**BASE_FORM), ModelConfig(**{**BASE_FORM, "stem": "none"}))
+
+
+def test_the_file_of_the_base_weights_is_the_one_of_its_card():
+    data = (files("napari_unet.networks") / FILE).read_bytes()
+    assert hashlib.sha256(data).hexdigest() == SHA256
+    assert len(data) <= 8e6
+
+
+def test_base_features_follow_strokes_before_the_first_step(make_trainer):
+    trainer = make_trainer(standard_model(), shape=(96, 96), patch_size=64)
+    assert _share_right(_first_weights(trainer), trainer) > 0.9
