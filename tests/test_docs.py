@@ -99,7 +99,7 @@ def test_the_model_of_the_readme_is_the_same_from_python_and_the_command_line(fo
     import napari_unet as nu
 
     image, strokes = (np.asarray(tifffile.imread(folder / f"{name}.tif")) for name in ("image", "strokes"))
-    config = nu.ModelConfig(width=4, depth=2)
+    config = nu.standard_model(width=4, depth=2)
     training = nu.TrainConfig(steps=3, device="cpu")
     model = nu.fit(image, strokes, model=config, training=training)
     options = ["--steps", "3", "--device", "cpu", "--width", "4", "--depth", "2"]

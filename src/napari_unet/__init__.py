@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
+    from napari_unet.config import ModelConfig, PredictConfig, TrainConfig, standard_model
     from napari_unet.data.annotations import import_mask
     from napari_unet.data.weightmap import weight_map
     from napari_unet.networks import build_network
@@ -31,6 +31,7 @@ _PLACES = {
     "fit": "session.model",
     "import_mask": "data.annotations",
     "score": "training.metrics",
+    "standard_model": "config",
     "train": "session.model",
     "weight_map": "data.weightmap",
 }
@@ -46,6 +47,7 @@ __all__ = [
     "fit",
     "import_mask",
     "score",
+    "standard_model",
     "train",
     "weight_map",
 ]

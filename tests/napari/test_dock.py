@@ -8,7 +8,7 @@ import pytest
 from napari.layers import Image, Labels
 
 from napari_unet._napari.widgets.dock import UNetWidget
-from napari_unet.config import ModelConfig
+from napari_unet.config import ModelConfig, standard_model
 from napari_unet.events import Finished, Started, Step
 from napari_unet.session import commands as do
 from napari_unet.session.messages import Failed, ModelChanged, PredictionDone, Ready, Tile
@@ -98,7 +98,7 @@ def test_settings_reach_the_training(dock, session):
     train(dock, session)
     assert session.sent(do.Train)[0].config.seconds == 45
     assert session.sent(do.Train)[0].config.batch_size == 3
-    assert session.sent(do.NewModel)[0].config == ModelConfig(width=8, depth=2)
+    assert session.sent(do.NewModel)[0].config == standard_model(width=8, depth=2)
 
 
 def test_classes_and_network_settings_do_not_overwrite_each_other(dock):

@@ -16,6 +16,7 @@ from napari_unet.config import (
     NormalizationConfig,
     PredictConfig,
     TrainConfig,
+    standard_model,
 )
 
 CONFIGS = [
@@ -160,7 +161,7 @@ def test_classes_are_added_renamed_and_removed(classes):
     assert told[-1].classes == ("background", "cell", "nucleus")
     assert "3 = nucleus" in classes._rule.text()
     classes._remove.click()
-    assert classes.value() == ModelConfig()
+    assert classes.value() == standard_model()
 
 
 def test_two_classes_of_one_name_are_refused(classes):
@@ -169,7 +170,7 @@ def test_two_classes_of_one_name_are_refused(classes):
     classes._table.item(1, 1).setText("background")
     classes._table.item(1, 1).setText(" ")
     assert "name of its own" in refused[0]
-    assert classes.value() == ModelConfig()
+    assert classes.value() == standard_model()
     assert classes._table.item(1, 1).text() == "cell"
 
 

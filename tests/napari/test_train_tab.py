@@ -161,7 +161,7 @@ def test_a_few_strokes_say_in_words_that_there_is_no_score(trained):
 # ---------------------------------------------------------------------- what it begins with, and learns from
 
 
-@pytest.mark.parametrize(("name", "width", "seconds"), [("Quick", 8, 60), ("Best", 32, 3600)])
+@pytest.mark.parametrize(("name", "width", "seconds"), [("Quick", 16, 60), ("Best", 32, 3600)])
 def test_a_preset_fills_all_forms_and_own_settings_are_no_preset(dock, qtbot, name, width, seconds):
     dock.train.settings.unfold()
     dock.train.network.unfold()

@@ -67,4 +67,4 @@ def _check(config, network, path, shapes):
         image = torch.randn(batch, config.in_channels, *spatial)
         (found,) = session.run(None, {"image": image.numpy()})
         with torch.no_grad():
-            np.testing.assert_allclose(found, network(image).numpy(), atol=1e-4)
+            np.testing.assert_allclose(found, network(image).numpy(), rtol=1e-4, atol=1e-4)

@@ -116,7 +116,7 @@ class Run:
 
 
 def _half(tensor: Tensor) -> Tensor:
-    return tensor.half() if tensor.is_floating_point() else tensor
+    return (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from napari_unet._napari.axes import label_shape
 from napari_unet._napari.client import SessionClient
 from napari_unet._napari.prediction_layer import RECIPE
 from napari_unet._napari.viewer_link import ViewerLink
-from napari_unet.config import ModelConfig, PredictConfig
+from napari_unet.config import ModelConfig, PredictConfig, standard_model
 from napari_unet.errors import NapariUnetError
 from napari_unet.session.arrays import SharedArray
 from napari_unet.session.commands import Box
@@ -105,7 +105,7 @@ class Segmenting:
         self._piece: Piece | None = None
         self._target: SharedArray | None = None
         self._layer: Any = None
-        self._config, self._model = PredictConfig(), ModelConfig()
+        self._config, self._model = PredictConfig(), standard_model()
         self._began = 0.0
         self._count = self._number = 0
         self._problems: list[str] = []

@@ -45,7 +45,10 @@ class Field:
     def __init__(self, name: str, info: FieldInfo) -> None:
         kind = plain_type(info)
         start = _start(kind, info.default)
-        made: Any = create_widget(value=start, annotation=kind, label=name, options=_options(kind, info, start))
+        options = _options(kind, info, start)
+        if info.default is None and "max" in options:
+            start = min(max(start, options["min"]), options["max"])
+        made: Any = create_widget(value=start, annotation=kind, label=name, options=options)
         self._input = made
         self._given: Any = info.default
         self._switch = QCheckBox() if is_optional(info) else None

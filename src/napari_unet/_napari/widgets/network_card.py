@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy, QWidget
 from napari_unet._napari.machine import Machine, fits, in_words, memory_in_words
 from napari_unet._napari.members import MEMBERS, member_of
 from napari_unet._napari.widgets.tab import column, labelled
-from napari_unet.config import ModelConfig
+from napari_unet.config import ModelConfig, standard_model
 from napari_unet.errors import NapariUnetError
 from napari_unet.session.costs import Box, picture
 
@@ -55,7 +55,7 @@ class NetworkCard(QWidget):
             layout.addWidget(widget)
         self.names.activated.connect(self.chosen)
         machine.changed.connect(self.show_costs)
-        self.show_model(ModelConfig())
+        self.show_model(standard_model())
 
     def show_model(self, model: ModelConfig) -> None:
         """Show the network of a model."""
