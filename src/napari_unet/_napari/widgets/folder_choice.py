@@ -42,7 +42,7 @@ class FolderChoice(QWidget):
         self.list.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(labelled(("&Images in", self.choose), ("Results &to", self.out), ("&As", self.format)))
+        layout.addLayout(labelled(("I&mages in", self.choose), ("Results t&o", self.out), ("As", self.format)))
         layout.addWidget(self.list)
         self._show()
         self.choose.clicked.connect(self._on_choose)

@@ -23,7 +23,7 @@ class ObjectSettings(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.preview = QCheckBox("&Preview in view")
+        self.preview = QCheckBox("Preview i&n view")
         self.preview.setToolTip("Show at once what these settings make of what is in view; nothing is learnt or saved.")
         self.preview.setChecked(True)
         self.form = ConfigForm(InstanceConfig())

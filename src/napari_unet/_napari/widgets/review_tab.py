@@ -89,7 +89,7 @@ class ReviewTab(Tab):
         layout.addWidget(self.checks)
         layout.addWidget(line())
         layout.addWidget(heading("Scores", "Numbers that say how good the prediction is."))
-        layout.addLayout(labelled(("Tr&uth", self.truth), ("Its &values", self.meaning)))
+        layout.addLayout(labelled(("Tr&uth", self.truth), ("Its valu&es", self.meaning)))
         layout.addWidget(self.compare)
         layout.addWidget(self.table)
         layout.addWidget(_hint())
