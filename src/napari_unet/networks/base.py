@@ -14,7 +14,7 @@ from napari_unet.networks.finetune import adapt
 
 FILE = "base2d.safetensors"
 #: Of the file; another one is another base model.
-SHA256 = "5921d4563192f0fc2167fcefb92f070ccb6ef7710cdc1d2defd2f982ef64c295"
+SHA256 = "e522204f335850f1ebd1b17f1a0c1ce11100688a7da5a4afe534ce6a1439cfc2"
 #: What its output channels stand for.
 TASKS = ("foreground", "border", "contact", "depth")
 

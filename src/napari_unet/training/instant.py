@@ -17,7 +17,7 @@ Convolution = nn.Conv2d | nn.Conv3d
 HEAD = "head"
 #: Ridge penalty per standardised feature: learnt ones, and those of the scale-space stem. Found on images that no
 #: benchmark uses, with the cross-entropy averaged over classes.
-PENALTY = {HEAD: 0.01, LOCAL: 0.05}
+PENALTY = {HEAD: 0.01, LOCAL: 0.1}
 #: Painted pixels of each class that are looked at.
 MOST_PIXELS = 6000
 ITERATIONS = 60
