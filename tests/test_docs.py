@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from napari_unet.cli.main import main
 from napari_unet.config import ModelConfig
@@ -21,7 +25,14 @@ from napari_unet.session.project_store import ProjectStore
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-IMPATIENT = {"seconds=60": "steps=2", "--seconds 60": "--steps 2 --width 4 --depth 2"}
+SMALL = "--steps 2 --width 4 --depth 2"
+IMPATIENT = {
+    "seconds=60": "steps=2",
+    "--seconds 60": SMALL,
+    "--steps 20000": SMALL + " --patch-size 32",
+    "--nproc-per-node 4": "--standalone --nproc-per-node 2",
+}
+SCRIPTED = [page for page in PAGES if "```sh\n" in page.read_text(encoding="utf-8")]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -43,9 +54,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tifffile.imwrite(tmp_path / "other.tif", cells.image)
     tifffile.imwrite(tmp_path / "strokes.tif", paint_strokes(cells.labels, seed=3, fraction=0.05))
     tifffile.imwrite(tmp_path / "truth.tif", cells.labels)
+    _make_volume(tmp_path / "volume.ome.zarr", np.stack([cells.image] * 3))
     _make_project(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def _make_volume(path: Path, volume: np.ndarray) -> None:
+    """An OME-Zarr image of one size."""
+    group = zarr.open_group(path, mode="w")
+    group.create_array("0", data=volume, chunks=(1, 32, 32))
+    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
+    place = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [2.0, 1.0, 1.0]}]}
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": [place]}]}
 
 
 def _make_project(folder: Path) -> None:
@@ -84,6 +105,23 @@ def test_command_lines_run(page: Path, folder: Path):
         words = shlex.split(line, comments=True)
         if words[:1] == ["napari-unet"] and words[1] != "demo":
             assert main(words[1:]) == 0, line
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="torchrun has no libuv on Windows, and there is no bash")
+@pytest.mark.parametrize("page", SCRIPTED, ids=lambda page: page.name)
+def test_shell_scripts_run(page: Path, folder: Path):
+    for name in ("image", "strokes"):
+        part = folder / (name if name == "strokes" else "images")
+        part.mkdir()
+        tifffile.imwrite(part / "a.tif", tifffile.imread(folder / f"{name}.tif"))
+    made = ["train", "image.tif", "--strokes", "strokes.tif", "--model", "cells.unet", *SMALL.split()]
+    assert main(made) == 0
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    for script in blocks(page, "sh"):
+        line = ["bash", "-e", "-c", script]
+        done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=240, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
