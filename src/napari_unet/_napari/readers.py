@@ -129,7 +129,7 @@ def _is_unit(name: str) -> bool:
     import pint
 
     try:
-        return bool(name) and bool(pint.get_application_registry().Unit(name))  # type: ignore[no-untyped-call]
+        return bool(name) and bool(pint.get_application_registry().Unit(name))
     except (pint.PintError, ValueError, TypeError):
         return False
 
@@ -155,4 +155,4 @@ def _lazy(level: Any) -> Any:
     """An array of which parts can be taken without reading it; napari brings dask."""
     import dask.array
 
-    return dask.array.from_zarr(level)  # type: ignore[no-untyped-call]
+    return dask.array.from_zarr(level)
