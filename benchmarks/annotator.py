@@ -25,9 +25,9 @@ import numpy.typing as npt
 import napari_unet as nu
 from chart import write_panels
 from datasets import Sample, stroke_set
-from napari_unet.config import standard_model
 from napari_unet.data.simulate import correct_strokes, paint_strokes
 from napari_unet.session.threads import PATIENT_THREADS
+from napari_unet.standard import standard_model
 from report import machine, print_table, write_json
 
 SETS = ("dsb2018", "isbi2012", "usiigaci", "plantseg")

@@ -15,11 +15,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_unet.config import ModelConfig, PredictConfig, TrainConfig, standard_model
+    from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
     from napari_unet.data.annotations import import_mask
     from napari_unet.data.weightmap import weight_map
     from napari_unet.networks import build_network
     from napari_unet.session.model import Model, fit, train
+    from napari_unet.standard import standard_model
     from napari_unet.training.metrics import score
 
 _PLACES = {
@@ -31,7 +32,7 @@ _PLACES = {
     "fit": "session.model",
     "import_mask": "data.annotations",
     "score": "training.metrics",
-    "standard_model": "config",
+    "standard_model": "standard",
     "train": "session.model",
     "weight_map": "data.weightmap",
 }

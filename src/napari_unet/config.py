@@ -25,21 +25,6 @@ CLASS_COLORS = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#0072B2"
 
 ADVANCED: dict[str, Any] = {"advanced": True}
 
-#: The network whose weights come with the package; a new model of this form may begin from them.
-BASE_FORM: dict[str, Any] = {
-    "architecture": "unet",
-    "ndim": 2,
-    "width": 16,
-    "depth": 4,
-    "norm": "batch",
-    "block": "conv_norm_relu",
-    "upsampling": "transpose",
-    "deep_supervision": False,
-    "guided": False,
-    "encoder": None,
-    "stem": "scale_space",
-}
-
 
 class Config(BaseModel):
     """Base of all configs: frozen, and an unknown name is an error."""
@@ -153,18 +138,6 @@ class ModelConfig(Config):
         return self
 
     @property
-    def begins_from_base(self) -> bool:
-        """Whether a new network of this kind begins from the weights that come with the package.
-
-        Examples
-        --------
-        >>> standard_model().begins_from_base, ModelConfig(width=8).begins_from_base
-        (True, False)
-        """
-        even = self.spacing is None or len(set(self.spacing)) == 1
-        return self.weights == "base" and even and all(getattr(self, name) == form for name, form in BASE_FORM.items())
-
-    @property
     def has_boundary(self) -> bool:
         """Whether the boundary of objects is a class of its own, the last of `outputs`."""
         return self.task == "instances" and self.instance_target == "boundary"
@@ -190,22 +163,6 @@ class ModelConfig(Config):
     def class_colors(self) -> tuple[str, ...]:
         """One colour per class."""
         return self.colors or tuple(CLASS_COLORS[i % len(CLASS_COLORS)] for i in range(len(self.classes)))
-
-
-def standard_model(**changes: Any) -> ModelConfig:
-    """The model that a new training begins with unless another is asked for: the base network.
-
-    Parameters
-    ----------
-    **changes
-        Fields of `ModelConfig`.
-
-    Examples
-    --------
-    >>> standard_model(classes=("background", "nucleus")).stem
-    'scale_space'
-    """
-    return ModelConfig(**{**BASE_FORM, **changes})
 
 
 class AugmentConfig(Config):

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from napari_unet.config import BASE_FORM, AugmentConfig, ModelConfig, TrainConfig
+from napari_unet.config import AugmentConfig, ModelConfig, TrainConfig
+from napari_unet.standard import BASE_FORM
 
 #: Augmentations by name. The first four rise in strength; the others suit one kind of image.
 AUGMENTATIONS = MappingProxyType(

@@ -8,10 +8,11 @@ import pytest
 from napari.layers import Image, Labels
 
 from napari_unet._napari.widgets.dock import UNetWidget
-from napari_unet.config import ModelConfig, standard_model
+from napari_unet.config import ModelConfig
 from napari_unet.events import Finished, Started, Step
 from napari_unet.session import commands as do
 from napari_unet.session.messages import Failed, ModelChanged, PredictionDone, Ready, Tile
+from napari_unet.standard import standard_model
 
 MENU_ID = "napari-unet.segment"
 

@@ -16,8 +16,8 @@ from napari_unet.config import (
     NormalizationConfig,
     PredictConfig,
     TrainConfig,
-    standard_model,
 )
+from napari_unet.standard import standard_model
 
 CONFIGS = [
     TrainConfig(),

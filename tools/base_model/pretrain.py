@@ -19,11 +19,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from napari_unet.config import ModelConfig, standard_model
+from napari_unet.config import ModelConfig
 from napari_unet.io.model_file import ModelHeader, save_model
 from napari_unet.networks import build_network
 from napari_unet.networks.base import TASKS
 from napari_unet.networks.device import choose_device, keep_memory
+from napari_unet.standard import standard_model
 from napari_unet.training.average import Average
 from tools.base_model.batches import Batches
 from tools.base_model.images import read_pictures

@@ -34,7 +34,7 @@ from napari_unet._napari.strokes import Strokes
 from napari_unet._napari.teaching import Teaching
 from napari_unet._napari.tools import Tools
 from napari_unet._napari.viewer_link import ViewerLink
-from napari_unet.config import ModelConfig, PredictConfig, TrainConfig, standard_model
+from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
 from napari_unet.errors import AnnotationError, ModelFileError
 from napari_unet.session.commands import (
     AdaptModel,
@@ -45,6 +45,7 @@ from napari_unet.session.commands import (
     Train,
 )
 from napari_unet.session.projects import Settings
+from napari_unet.standard import standard_model
 
 
 class Controller:

@@ -16,12 +16,13 @@ from napari_unet._napari.axes import label_shape
 from napari_unet._napari.client import SessionClient
 from napari_unet._napari.prediction_layer import RECIPE
 from napari_unet._napari.viewer_link import ViewerLink
-from napari_unet.config import ModelConfig, PredictConfig, standard_model
+from napari_unet.config import ModelConfig, PredictConfig
 from napari_unet.errors import NapariUnetError
 from napari_unet.session.arrays import SharedArray
 from napari_unet.session.commands import Box
 from napari_unet.session.folders import Item
 from napari_unet.session.messages import FileDone, FilePart, Tile
+from napari_unet.standard import standard_model
 
 #: Parts that the progress of one of several images is told in.
 FINE = 1000

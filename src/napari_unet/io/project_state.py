@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from napari_unet.config import Config, ModelConfig, PredictConfig, TrainConfig, standard_model
+from napari_unet.config import Config, ModelConfig, PredictConfig, TrainConfig
 from napari_unet.errors import ConfigError, ProjectError
 from napari_unet.io.journal import Record
+from napari_unet.standard import standard_model
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from napari_unet.config import BASE_FORM, ModelConfig
+from napari_unet.config import ModelConfig
 from napari_unet.networks.finetune import adapt
+from napari_unet.standard import BASE_FORM
 
 FILE = "base2d.safetensors"
 #: Of the file; another one is another base model.
@@ -25,7 +26,7 @@ def base_network(model: ModelConfig) -> nn.Module:
     Parameters
     ----------
     model : ModelConfig
-        One that `begins_from_base`; with several input channels the first convolution looks at their mean.
+        One that begins from them; with several input channels the first convolution looks at their mean.
     """
     old = ModelConfig(classes=TASKS, **BASE_FORM)
     return adapt(base_weights(), old, model)

@@ -16,11 +16,12 @@ from napari_unet.session.comparing import compare
 from napari_unet.session.known import Known
 from napari_unet.session.machine import estimate_costs, ready, use_threads
 from napari_unet.session.messages import Compared, Failed, ModelChanged, Ready
-from napari_unet.session.model import Model, adapted_state, history_entry
+from napari_unet.session.model import Model, history_entry
 from napari_unet.session.patches import look
 from napari_unet.session.predicting import Predicting
 from napari_unet.session.safety import Safety
 from napari_unet.training.loop import Trainer
+from napari_unet.training.start import adapted_state
 
 
 class SessionCore:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from napari_unet.config import ModelConfig, Output, PredictConfig, TrainConfig, standard_model
+from napari_unet.config import ModelConfig, Output, PredictConfig, TrainConfig
 from napari_unet.data.channels import finest, source_for
 from napari_unet.data.source import ArrayLike, ImageSource, guess_axes
 from napari_unet.errors import AnnotationError, ConfigError, ModelFileError
@@ -21,15 +21,15 @@ from napari_unet.events import Event, Finished, Step, TileDone, VolumeDone, Warn
 from napari_unet.io.images import read_image
 from napari_unet.io.model_file import ModelHeader, load_model, save_model
 from napari_unet.networks import build_network, estimate, geometry
-from napari_unet.networks.finetune import adapt as adapt_network
 from napari_unet.networks.inference import prune
 from napari_unet.prediction.outputs import as_wanted
 from napari_unet.prediction.regions import predict_boxes
 from napari_unet.prediction.rescaling import predictor_for
 from napari_unet.session.keeping import Keeper
 from napari_unet.session.volume import VolumeJob, segment_volume
+from napari_unet.standard import standard_model
 from napari_unet.training.loop import Trainer
-from napari_unet.training.start import seeded
+from napari_unet.training.start import adapted_state
 
 if TYPE_CHECKING:
     from napari_unet.session.commands import Box
@@ -418,18 +418,6 @@ def fit(
     finished = [event for event in events if isinstance(event, Finished)]
     result: Model = finished[-1].model
     return result
-
-
-def adapted_state(state: Mapping[str, torch.Tensor], old: ModelConfig, new: ModelConfig) -> dict[str, torch.Tensor]:
-    """Weights of the network `new`, made from those of `old`; what is new in it is random, always the same way.
-
-    Raises
-    ------
-    ConfigError
-        When the weights cannot be carried over.
-    """
-    with seeded(0, torch.device("cpu")):
-        return adapt_network(state, old, new).state_dict()
 
 
 def default_model(image: ArrayLike, axes: str, annotations: Sequence[ArrayLike]) -> ModelConfig:

@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from napari_unet.config import Config, ModelConfig, PredictConfig, TrainConfig, standard_model
+from napari_unet.config import Config, ModelConfig, PredictConfig, TrainConfig
 from napari_unet.session.part import Part
+from napari_unet.standard import standard_model
 
 
 @dataclass(frozen=True, slots=True)

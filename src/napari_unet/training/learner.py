@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from napari_unet.config import ModelConfig, TrainConfig
 from napari_unet.networks.device import choose_device, keep_memory
 from napari_unet.networks.finetune import freeze
+from napari_unet.standard import begins_from_base
 from napari_unet.training.average import Average
 from napari_unet.training.batches import Batch, Batches
 from napari_unet.training.descent import Descent
@@ -118,7 +119,7 @@ class Learner:
 
     def solve(self, batches: Iterable[Batch]) -> None:
         """Set the output layers to what the strokes ask of the features that are there; see `instant`."""
-        layers = output_layers(self.network, features_known=self._model.begins_from_base)
+        layers = output_layers(self.network, features_known=begins_from_base(self._model))
         if layers:
             solve(self.network, layers, look(self.network.eval(), layers, batches))
             self.average.reset(self.network)
@@ -134,7 +135,7 @@ class Learner:
         descent = self._descent or self._new_descent(torch.float32)
         descent.begin(rate, self._config.weight_decay)
         self.network.train()
-        if self._model.begins_from_base:
+        if begins_from_base(self._model):
             hold_statistics(self.network)
         total = 0.0
         for part in range(plan.accumulate):

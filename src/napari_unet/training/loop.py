@@ -27,6 +27,7 @@ from napari_unet.events import (
     never,
 )
 from napari_unet.networks.device import unsupported_card
+from napari_unet.standard import begins_from_base
 from napari_unet.training import memory
 from napari_unet.training.batches import Batch, Batches
 from napari_unet.training.learner import Learner
@@ -415,7 +416,7 @@ class Trainer:
         yield Step(self.step, loss, rate, self._budget.elapsed, self._budget.progress)
 
     def _factor(self) -> float:
-        base = self.config.base_rate if self.model.begins_from_base else 1.0
+        base = self.config.base_rate if begins_from_base(self.model) else 1.0
         return base * (self._monitor.watch.factor if self.config.schedule == "plateau" else 1.0)
 
     def _step_down(self, error: RuntimeError) -> str:

@@ -12,6 +12,8 @@ from napari_unet.config import ModelConfig
 from napari_unet.errors import ConfigError
 from napari_unet.networks import build_network
 from napari_unet.networks.base import base_network
+from napari_unet.networks.finetune import adapt
+from napari_unet.standard import begins_from_base
 
 #: Fresh networks say background, by this logit and its negative for the classes, until strokes teach otherwise. So
 #: flat background far from all strokes stays background: IoU of nuclei after 60 steps 0.78, without it 0.33 (one seed).
@@ -28,12 +30,24 @@ def start_network(model: ModelConfig, seed: int, state: Mapping[str, Tensor] | N
     """
     with seeded(seed, torch.device("cpu")):
         new = state is None
-        network = base_network(model) if new and model.begins_from_base else build_network(model, pretrained=new)
+        network = base_network(model) if new and begins_from_base(model) else build_network(model, pretrained=new)
     if state is None:
         _expect_background(network, len(model.outputs))
     else:
         _load(network, state)
     return network.to(memory_format=memory_format(model.ndim))  # type: ignore[call-overload, no-any-return]
+
+
+def adapted_state(state: Mapping[str, Tensor], old: ModelConfig, new: ModelConfig) -> dict[str, Tensor]:
+    """Weights of the network `new`, made from those of `old`; what is new in it is random, always the same way.
+
+    Raises
+    ------
+    ConfigError
+        When the weights cannot be carried over.
+    """
+    with seeded(0, torch.device("cpu")):
+        return adapt(state, old, new).state_dict()
 
 
 def memory_format(ndim: int) -> torch.memory_format:

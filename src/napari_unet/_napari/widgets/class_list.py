@@ -19,8 +19,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_unet.config import CLASS_COLORS, ModelConfig, standard_model
+from napari_unet.config import CLASS_COLORS, ModelConfig
 from napari_unet.errors import ConfigError
+from napari_unet.standard import standard_model
 
 _MOST_ROWS = 6
 

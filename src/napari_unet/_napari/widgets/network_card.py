@@ -11,9 +11,10 @@ from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy, QWidget
 from napari_unet._napari.machine import Machine, fits, in_words, memory_in_words
 from napari_unet._napari.members import MEMBERS, member_of
 from napari_unet._napari.widgets.tab import column, labelled
-from napari_unet.config import ModelConfig, standard_model
+from napari_unet.config import ModelConfig
 from napari_unet.errors import NapariUnetError
 from napari_unet.session.costs import Box, picture
+from napari_unet.standard import standard_model
 
 _HIGH, _MARGIN, _ABOVE = 120, 6.0, 16.0
 #: Colour-blind-safe (Okabe and Ito 2008): halving, doubling, and what is handed across.

@@ -25,10 +25,11 @@ from napari_unet._napari.widgets.network_card import NetworkCard
 from napari_unet._napari.widgets.patch_gallery import PatchGallery
 from napari_unet._napari.widgets.tab import Tab, button, call, column, labelled
 from napari_unet._napari.widgets.timeline import Timeline
-from napari_unet.config import ModelConfig, TrainConfig, standard_model
+from napari_unet.config import ModelConfig, TrainConfig
 from napari_unet.presets import TRAININGS, training_name
 from napari_unet.session.messages import Previewed
 from napari_unet.session.projects import Settings
+from napari_unet.standard import standard_model
 
 #: Costs are asked for when nothing was changed for so long.
 PATIENCE_MILLISECONDS = 200
