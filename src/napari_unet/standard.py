@@ -52,4 +52,38 @@ def standard_model(**changes: Any) -> ModelConfig:
     >>> standard_model(classes=("background", "nucleus")).stem
     'scale_space'
     """
-    return ModelConfig(**{**BASE_FORM, **changes})
+    model = ModelConfig(**{**BASE_FORM, **changes})
+    return model if "stem" in changes else suited(model, ModelConfig(**BASE_FORM))
+
+
+def suited(model: ModelConfig, before: ModelConfig) -> ModelConfig:
+    """A model whose network was changed, with the stem that suits the new one unless that was changed as well.
+
+    The scale-space stem is for the 2D U-Net: an encoder reads the image itself, and in 3D the stem's wide halo costs
+    more than it gives.
+
+    Parameters
+    ----------
+    model, before : ModelConfig
+        With the change and without it.
+
+    Examples
+    --------
+    >>> before = standard_model()
+    >>> suited(before.replace(architecture="unetpp"), before).stem
+    'none'
+    """
+    if _kind(model) == _kind(before) or model.stem != before.stem:
+        return model
+    return model.replace(stem=BASE_FORM["stem"] if _kind(model) == _kind(ModelConfig(**BASE_FORM)) else "none")
+
+
+def start_words(model: ModelConfig) -> str:
+    """What a new network begins with, as people are told."""
+    if begins_from_base(model):
+        return "the weights that come with napari-unet"
+    return "those of its encoder" if model.encoder and model.encoder_weights else "random weights"
+
+
+def _kind(model: ModelConfig) -> tuple[str, int, bool]:
+    return model.architecture, model.ndim, model.encoder is None

@@ -17,6 +17,7 @@ from napari_unet.config import ModelConfig
 from napari_unet.data.simulate import paint_strokes
 from napari_unet.data.synthetic import touching_cells
 from napari_unet.session.costs import costs
+from napari_unet.session.model import Model
 
 SMALL = ["--steps", "2", "--width", "4", "--depth", "2", "--device", "cpu", "--patch-size", "32"]
 
@@ -66,6 +67,26 @@ def test_train_predict_evaluate_info(model: Path, folder: Path, capsys):
     assert told["step"] == 2
     found = asdict(costs(ModelConfig(**told["model"])))
     assert told["costs"] == json.loads(json.dumps(found))
+
+
+def test_another_kind_of_network_leaves_the_stem_of_the_standard_one(folder: Path, capsys):
+    train = [
+        "train",
+        str(folder / "image.tif"),
+        "--strokes",
+        str(folder / "strokes.tif"),
+        "--steps",
+        "1",
+        "--width",
+        "4",
+    ]
+    run = [*train, "--depth", "2", "--patch-size", "32", "--device", "cpu"]
+    for kind, stem in (["--architecture", "unet3plus"], "none"), ([], "scale_space"), (["--stem", "none"], "none"):
+        assert main([*run, "--model", str(folder / "a.unet"), "--overwrite", *kind]) == 0
+        assert Model.load(folder / "a.unet").config.stem == stem
+    both = ["--architecture", "unetpp", "--stem", "scale_space"]
+    assert main([*run, "--model", str(folder / "a.unet"), "--overwrite", *both]) == 0
+    assert Model.load(folder / "a.unet").config.stem == "scale_space"
 
 
 def test_a_unetpp_predicts_at_a_smaller_depth(folder: Path, capsys):

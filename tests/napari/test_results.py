@@ -5,37 +5,20 @@ import pytest
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit, QMessageBox
 
-import napari_unet as nu
 from napari_unet._napari.prediction_layer import RECIPE
 from napari_unet._napari.saving import spacing
 from napari_unet._napari.widgets.dock import UNetWidget
 from napari_unet._napari.widgets.result_file import completed
 from napari_unet.config import ModelConfig, PredictConfig, TrainConfig
-from napari_unet.data.synthetic import touching_cells
 from napari_unet.io.images import read_image
 from napari_unet.session.inline import InlineSession
 
 LEFT = Qt.MouseButton.LeftButton
-SCALE, STEPS = (0.5, 0.25), 40
-
-
-@pytest.fixture(scope="module")
-def cells():
-    return touching_cells((96, 112), seed=3)
-
-
-@pytest.fixture(scope="module")
-def model(cells, tmp_path_factory):
-    """A file with a model that tells cells from background."""
-    path = tmp_path_factory.mktemp("model") / "cells.unet"
-    strokes = np.where(cells.labels > 0, 2, 1).astype(np.uint8)
-    config = TrainConfig(patch_size=48, batch_size=2, steps=STEPS, learning_rate=1e-2)
-    nu.fit([cells.image], [strokes], model=ModelConfig(width=8, depth=2), training=config).save(path)
-    return path
+SCALE, STEPS = (0.5, 0.25), 60
 
 
 @pytest.fixture
-def dock(make_napari_viewer, cells, model, qtbot):
+def dock(make_napari_viewer, cells, cell_model, qtbot):
     """A dock with a model, on an image with scale, place and units."""
     viewer = make_napari_viewer(show=True)
     viewer.add_image(cells.image, name="cells", scale=SCALE, translate=(3, 4), units=("um", "um"))
@@ -44,7 +27,7 @@ def dock(make_napari_viewer, cells, model, qtbot):
     made.viewer = viewer
     made.controller.set_live(False)
     made.controller.training = TrainConfig(batch_size=2)
-    made.controller.load(model)
+    made.controller.load(cell_model)
     qtbot.waitUntil(lambda: made.controller.state.step == STEPS, timeout=60_000)
     made.show_page(made.segment)
     yield made

@@ -17,8 +17,6 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit, QMessageBox
 import napari_unet as nu
 from napari_unet._napari.prediction_layer import RECIPE
 from napari_unet._napari.widgets.dock import UNetWidget
-from napari_unet.config import ModelConfig, TrainConfig
-from napari_unet.data.synthetic import touching_cells
 from napari_unet.io.images import read_image
 from napari_unet.session.inline import InlineSession
 
@@ -26,22 +24,8 @@ LEFT = Qt.MouseButton.LeftButton
 STEPS = 60
 
 
-@pytest.fixture(scope="module")
-def cells():
-    return touching_cells((80, 96), seed=3)
-
-
-@pytest.fixture(scope="module")
-def model(cells, tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "cells.unet"
-    strokes = np.where(cells.labels > 0, 2, 1).astype(np.uint8)
-    config = TrainConfig(patch_size=48, batch_size=2, steps=STEPS, learning_rate=1e-2)
-    nu.fit([cells.image], [strokes], model=ModelConfig(width=8, depth=2), training=config).save(path)
-    return path
-
-
 @pytest.fixture
-def dock(make_napari_viewer, cells, model, qtbot, monkeypatch):
+def dock(make_napari_viewer, cells, cell_model, qtbot, monkeypatch):
     """A dock with a model, on a stack of two slices; the field of view is not predicted by itself."""
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1300, 900)
@@ -51,7 +35,7 @@ def dock(make_napari_viewer, cells, model, qtbot, monkeypatch):
     made.viewer = viewer
     monkeypatch.setattr(made.controller._looking, "look", lambda *_: None)
     made.controller.set_live(False)
-    made.controller.load(model)
+    made.controller.load(cell_model)
     qtbot.waitUntil(lambda: made.controller.state.step == STEPS, timeout=60_000)
     made.show_page(made.segment)
     yield made
@@ -104,24 +88,24 @@ def answering(qtbot, *answers):
     return asked
 
 
-def whole(model, dock):
-    return nu.Model.load(model).predict(dock.viewer.layers["cells"].data, axes="ZYX")
+def whole(cell_model, dock):
+    return nu.Model.load(cell_model).predict(dock.viewer.layers["cells"].data, axes="ZYX")
 
 
-def test_this_slice_only(dock, model, qtbot):
+def test_this_slice_only(dock, cell_model, qtbot):
     dock.viewer.dims.set_point(0, 2)
     choose(qtbot, dock.segment.what, "This slice")
     assert dock.segment.start.text() == "Segment slice"
     segment(dock, qtbot, "The slice is segmented")
     layer = dock.viewer.layers["Prediction"]
-    assert np.array_equal(layer.data[1], whole(model, dock)[1])
+    assert np.array_equal(layer.data[1], whole(cell_model, dock)[1])
     assert not layer.data[0].any()
     assert not layer.metadata[RECIPE]["complete"]
     assert layer.metadata[RECIPE]["part"]["leads"] == ((1,),)
     picture(dock, "slice")
 
 
-def test_what_is_in_view_only(dock, model, qtbot):
+def test_what_is_in_view_only(dock, cell_model, qtbot):
     dock.viewer.scene.camera.zoom *= 3
     QApplication.processEvents()
     choose(qtbot, dock.segment.what, "What is in view")
@@ -129,18 +113,18 @@ def test_what_is_in_view_only(dock, model, qtbot):
     layer = dock.viewer.layers["Prediction"]
     seen = layer.data > 0
     assert 0 < seen.sum() < layer.data[0].size
-    assert np.array_equal(layer.data[seen], whole(model, dock)[seen])
+    assert np.array_equal(layer.data[seen], whole(cell_model, dock)[seen])
     picture(dock, "view")
 
 
-def test_selected_layers_each_into_its_own(dock, cells, model, qtbot):
+def test_selected_layers_each_into_its_own(dock, cells, cell_model, qtbot):
     second = dock.viewer.add_image(cells.image[:60, ::-1].copy(), name="other", translate=(0, 50))
     third = dock.viewer.add_image(cells.image[::2].copy(), name="third")
     dock.viewer.layers.selection = {second, third}
     choose(qtbot, dock.segment.what, "Selected layers")
     segment(dock, qtbot, "2 of 2 images are segmented")
     picture(dock, "layers")
-    loaded = nu.Model.load(model)
+    loaded = nu.Model.load(cell_model)
     for image in (second, third):
         layer = dock.viewer.layers[f"Prediction of {image.name}"]
         assert np.array_equal(layer.data, loaded.predict(image.data, axes="YX"))
@@ -168,7 +152,7 @@ def folder(cells, tmp_path):
     return made
 
 
-def test_a_folder_of_images(dock, folder, model, qtbot, tmp_path):
+def test_a_folder_of_images(dock, folder, cell_model, qtbot, tmp_path):
     choose(qtbot, dock.segment.what, "Folder of images")
     qtbot.mouseClick(dock.segment.start, LEFT)
     assert "Choose a folder of images first" in dock.status.text()
@@ -181,7 +165,7 @@ def test_a_folder_of_images(dock, folder, model, qtbot, tmp_path):
     lines = [dock.segment.folder.list.item(row).text() for row in range(dock.segment.folder.list.count())]
     assert lines[:2] == ["✓ a.tif → a-labels.ome.tif", "✓ b.npy → b-labels.ome.tif"]
     assert lines[2].startswith("✗ colour.png: ")
-    loaded = nu.Model.load(model)
+    loaded = nu.Model.load(cell_model)
     assert np.array_equal(read_image(folder / "b-labels.ome.tif").array, loaded.predict(np.load(folder / "b.npy")))
 
     before = (folder / "a-labels.ome.tif").read_bytes()

@@ -9,6 +9,7 @@ from napari_unet._napari.widgets.dock import UNetWidget
 from napari_unet.config import ModelConfig, TrainConfig
 from napari_unet.data.synthetic import touching_cells
 from napari_unet.session.inline import InlineSession
+from napari_unet.standard import standard_model
 
 SMALL = ModelConfig(width=4, depth=2)
 QUICK = TrainConfig(patch_size=32, batch_size=1)
@@ -188,7 +189,10 @@ def test_it_says_what_training_begins_with(trained, qtbot, tmp_path, monkeypatch
     qtbot.waitUntil(path.exists, timeout=5000)
     step = trained.controller.state.step
     click(qtbot, page.again)
-    assert "from scratch" in page.start.text()
+    assert "random weights" in page.start.text()
+    assert "random weights" in trained.controller.state.message
+    trained.controller.set_model(standard_model())
+    assert "weights that come with napari-unet" in page.start.text()
     monkeypatch.setattr(model_file.QFileDialog, "getOpenFileName", lambda *args: (str(path), ""))
     click(qtbot, page.from_file)
     qtbot.waitUntil(lambda: trained.controller.state.step == step, timeout=10_000)

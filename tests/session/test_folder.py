@@ -7,8 +7,7 @@ import tifffile
 
 import napari_unet as nu
 from napari_unet.cli.main import main
-from napari_unet.config import InstanceConfig, ModelConfig, PredictConfig, TrainConfig
-from napari_unet.data.synthetic import touching_cells
+from napari_unet.config import InstanceConfig, PredictConfig
 from napari_unet.errors import ImageError
 from napari_unet.events import Warned
 from napari_unet.io.images import read_image
@@ -19,20 +18,6 @@ from napari_unet.session.folder_run import predict_folder
 from napari_unet.session.folders import plan_folder
 from napari_unet.session.inline import InlineSession
 from napari_unet.session.messages import FileDone, FilePart, PredictionDone, Tile
-
-
-@pytest.fixture(scope="module")
-def cells():
-    return touching_cells((80, 96), seed=3)
-
-
-@pytest.fixture(scope="module")
-def model(cells, tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "cells.unet"
-    strokes = np.where(cells.labels > 0, 2, 1).astype(np.uint8)
-    config = TrainConfig(patch_size=48, batch_size=2, steps=60, learning_rate=1e-2)
-    nu.fit([cells.image], [strokes], model=ModelConfig(width=8, depth=2), training=config).save(path)
-    return path
 
 
 @pytest.fixture
@@ -52,9 +37,9 @@ def folder(cells, tmp_path):
 
 
 @pytest.fixture
-def session(model):
+def session(cell_model):
     made = InlineSession("cpu")
-    made.send(do.LoadModel(str(model)))
+    made.send(do.LoadModel(str(cell_model)))
     yield made
     made.close()
 
@@ -68,7 +53,7 @@ def answers(session, request, most=2000):
     raise AssertionError(events)
 
 
-def test_every_readable_image_of_a_folder_is_segmented(session, model, folder):
+def test_every_readable_image_of_a_folder_is_segmented(session, cell_model, folder):
     before = {path: path.read_bytes() for path in folder.iterdir()}
     items = plan_folder(folder)
     session.send(do.PredictFiles(7, items, PredictConfig(tile=48)))
@@ -81,7 +66,7 @@ def test_every_readable_image_of_a_folder_is_segmented(session, model, folder):
     assert "e.tif" in problems["e.tif"]
     for name in ("a.ome.tif", "b.npy", "c.png"):
         image, found = read_image(folder / name), read_image(folder / f"{name.split('.')[0]}-labels.ome.tif")
-        assert np.array_equal(found.array, nu.Model.load(model).predict(image.array, axes=image.axes))
+        assert np.array_equal(found.array, nu.Model.load(cell_model).predict(image.array, axes=image.axes))
         assert found.spacing == image.spacing
     assert {path: path.read_bytes() for path in before} == before
     parts = [event.done + event.part for event in events if isinstance(event, FilePart)]
@@ -89,8 +74,8 @@ def test_every_readable_image_of_a_folder_is_segmented(session, model, folder):
     assert len(parts) > 5
 
 
-def test_results_are_no_images_and_are_not_overwritten(model, folder, tmp_path):
-    loaded = nu.Model.load(model)
+def test_results_are_no_images_and_are_not_overwritten(cell_model, folder, tmp_path):
+    loaded = nu.Model.load(cell_model)
     predict_folder(loaded, folder)
     results = {path: path.read_bytes() for path in folder.glob("*-labels*")}
     assert len(results) == 3
@@ -138,16 +123,16 @@ def test_a_folder_can_be_cancelled_between_tiles(session, folder):
     assert session.poll() == []
 
 
-def test_a_folder_on_the_command_line(model, folder, capsys):
-    assert main(["predict", str(folder), str(folder / "out"), "--model", str(model), "--ending", ".tif"]) == 1
+def test_a_folder_on_the_command_line(cell_model, folder, capsys):
+    assert main(["predict", str(folder), str(folder / "out"), "--model", str(cell_model), "--ending", ".tif"]) == 1
     shown = capsys.readouterr()
     assert "3 of 5" in shown.out
     assert "e.tif" in shown.err
     found = read_image(folder / "out" / "b-labels.tif").array
-    assert np.array_equal(found, nu.Model.load(model).predict(np.load(folder / "b.npy")))
+    assert np.array_equal(found, nu.Model.load(cell_model).predict(np.load(folder / "b.npy")))
 
 
-def test_a_part_of_an_image_has_the_pixels_of_the_whole(session, model, cells):
+def test_a_part_of_an_image_has_the_pixels_of_the_whole(session, cell_model, cells):
     stack = np.stack([cells.image, cells.image[::-1]])
     shared, target = share(stack), SharedArray(stack.shape, np.uint8)
     try:
@@ -155,7 +140,7 @@ def test_a_part_of_an_image_has_the_pixels_of_the_whole(session, model, cells):
         box = ((10, 60), (20, 90))
         session.send(do.PredictImage(3, "a", target.ref, PredictConfig(tile=32), ((1,),), box))
         answers(session, 3)
-        whole = nu.Model.load(model).predict(stack, axes="ZYX")
+        whole = nu.Model.load(cell_model).predict(stack, axes="ZYX")
         assert np.array_equal(target.array[1, 10:60, 20:90], whole[1, 10:60, 20:90])
         assert np.count_nonzero(target.array) == 50 * 70
     finally:
@@ -163,9 +148,9 @@ def test_a_part_of_an_image_has_the_pixels_of_the_whole(session, model, cells):
         target.close()
 
 
-def test_a_preview_shows_what_the_settings_make_and_predicts_once(session, model, cells):
+def test_a_preview_shows_what_the_settings_make_and_predicts_once(session, cell_model, cells):
     shared = share(cells.image)
-    loaded, settings = nu.Model.load(model), InstanceConfig(min_size=20, smoothing=1.0, split=2.0)
+    loaded, settings = nu.Model.load(cell_model), InstanceConfig(min_size=20, smoothing=1.0, split=2.0)
     try:
         session.send(do.SetImage("a", shared.ref, "YX"))
         box = ((0, 80), (0, 96))

@@ -426,6 +426,11 @@ def test_what_cannot_be_written_is_one_sentence(tmp_path, monkeypatch):
     assert done(segment_volume(job(FLAT, image(50, 50), "YX", tmp_path / "a.zarr"), resume=True)).complete
 
 
+def test_what_a_calling_program_holds_is_not_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_unet.session.volume._resident", lambda: 2**35)
+    assert done(segment_volume(job(FLAT, image(50, 50), "YX", tmp_path / "a.zarr"))).complete
+
+
 def test_too_little_memory_is_one_sentence(tmp_path):
     array = zarr.create_array(tmp_path / "i.zarr", shape=(20000, 20000), chunks=(20000, 20000), dtype="u2")
     with pytest.raises(NapariUnetError, match=r"give more memory: .* GB"):

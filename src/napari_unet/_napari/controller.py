@@ -45,7 +45,7 @@ from napari_unet.session.commands import (
     Train,
 )
 from napari_unet.session.projects import Settings
-from napari_unet.standard import standard_model
+from napari_unet.standard import standard_model, start_words
 
 
 class Controller:
@@ -273,11 +273,11 @@ class Controller:
         (self.train if self.state.phase is Phase.IDLE and not self.state.paused else self.stop)()
 
     def start_again(self) -> None:
-        """Forget what was learnt; the next training starts from random weights."""
+        """Forget what was learnt; the next training begins with a new network."""
         self.stop()
         self._used.config = None
         self.board.set(step=0)
-        self.board.say("The next training starts from random weights. Your strokes are all there.")
+        self.board.say(f"The next training begins with {start_words(self.model)}. Your strokes are all there.")
 
     def show_as(self, mode: Mode) -> None:
         """Show predictions as probabilities, or as filled or outlined classes."""

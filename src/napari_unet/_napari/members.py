@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from napari_unet.config import ModelConfig
+from napari_unet.standard import suited
 
 _PACKAGE = "segmentation_models_pytorch"
 _ENCODER = "resnet18"
@@ -40,8 +41,8 @@ class Member:
     def apply(self, model: ModelConfig) -> ModelConfig:
         """The same model with this network; an encoder that was chosen before stays."""
         if not self.encoded:
-            return model.replace(architecture=self.architecture, encoder=None, encoder_weights=None)
-        return model.replace(architecture=self.architecture, encoder=model.encoder or _ENCODER, ndim=2)
+            return suited(model.replace(architecture=self.architecture, encoder=None, encoder_weights=None), model)
+        return suited(model.replace(architecture=self.architecture, encoder=model.encoder or _ENCODER, ndim=2), model)
 
 
 MEMBERS = (

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from napari_unet import __version__
 from napari_unet._napari.axes import layer_axes
 from napari_unet._napari.board import Board
 from napari_unet._napari.model_in_use import ModelInUse
@@ -17,6 +16,7 @@ from napari_unet._napari.viewer_link import ViewerLink
 from napari_unet.config import ModelConfig, PredictConfig
 from napari_unet.errors import NapariUnetError
 from napari_unet.session.projects import Settings
+from napari_unet.session.results import recipe
 
 
 class Results:
@@ -76,18 +76,17 @@ class Results:
         image = piece.image
         settings = self._settings()
         model = self._model.config or settings.model
-        layer.metadata[RECIPE] = {
-            "version": __version__,
-            "image": image.name,
-            "path": str(image.source.path or ""),
-            "axes": layer_axes(image),
-            "step": step,
-            "complete": piece.whole,
-            "part": None if piece.whole else {"leads": piece.leads, "box": piece.box},
-            "model": model.model_dump(mode="json"),
-            "training": settings.training.model_dump(mode="json"),
-            "predicting": config.model_dump(mode="json"),
-        }
+        layer.metadata[RECIPE] = recipe(
+            image.name,
+            str(image.source.path or ""),
+            layer_axes(image),
+            step,
+            model,
+            config,
+            complete=piece.whole,
+            part=None if piece.whole else {"leads": piece.leads, "box": piece.box},
+            training=settings.training.model_dump(mode="json"),
+        )
 
 
 def _classes(model: ModelConfig) -> tuple[tuple[str, str], ...]:

@@ -15,6 +15,7 @@ from napari_unet.cli.terminal import say
 from napari_unet.cli.work import learn
 from napari_unet.config import ModelConfig, TrainConfig
 from napari_unet.errors import AnnotationError, ConfigError
+from napari_unet.standard import suited
 
 if TYPE_CHECKING:
     from napari_unet.io.project_state import Settings
@@ -151,4 +152,5 @@ def _model_config(options: argparse.Namespace, work: _Work) -> ModelConfig:
     if work.settings is not None:
         base = work.settings.model.replace(in_channels=base.in_channels)
     named = getattr(options, "channels", ())
-    return read_config(options, ModelConfig, base.replace(in_channels=len(named), channels=named) if named else base)
+    found = read_config(options, ModelConfig, base.replace(in_channels=len(named), channels=named) if named else base)
+    return found if hasattr(options, "stem") else suited(found, base)

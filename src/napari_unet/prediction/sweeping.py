@@ -38,9 +38,7 @@ WORTH = 0.97
 
 def sweeps(model: ModelConfig, geometry: Geometry) -> bool:
     """Whether tiles of this network are computed slab by slab; the halo of planes costs little."""
-    return (
-        model.ndim == 3 and geometry.exact and not model.encoder and model.stem == "none" and can_sweep(_graph(model))
-    )
+    return model.ndim == 3 and geometry.exact and not model.encoder and can_sweep(_graph(model))
 
 
 def choose_sweep(

@@ -61,7 +61,7 @@ class Forget(Command):
 
 @dataclass(frozen=True, slots=True)
 class NewModel(Command):
-    """Start again from random weights, which `seed` chooses."""
+    """Start again with a new network; `seed` chooses what is random about it."""
 
     config: ModelConfig
     seed: int = 0

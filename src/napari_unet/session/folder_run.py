@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_unet import __version__
 from napari_unet.config import PredictConfig
 from napari_unet.data.channels import source_for
 from napari_unet.errors import ConfigError, ImageError, NapariUnetError
@@ -22,7 +21,7 @@ from napari_unet.prediction.rescaling import predictor_for
 from napari_unet.session.folders import Item, plan_folder
 from napari_unet.session.messages import FileDone, FilePart
 from napari_unet.session.model import Model
-from napari_unet.session.results import Result, save_result
+from napari_unet.session.results import Result, recipe, save_result
 
 #: Results of more than so many GB are not made in memory, unless more is given.
 MEMORY = 8.0
@@ -147,7 +146,8 @@ def _segment(
     axes = "".join(axis for axis in image.axes if axis not in "CS")
     classes = tuple(zip(model.config.classes, model.config.class_colors, strict=True))
     named = classes if config.output == "labels" else ()
-    found = Result(result, axes, image.spacing, named, _recipe(model, item.source, image.axes, config))
+    made = recipe(item.source.name, str(item.source), image.axes, model.step, model.config, config, complete=True)
+    found = Result(result, axes, image.spacing, named, made)
     save_result(item.target, found, zero=config.background_zero, overwrite=overwrite)
 
 
@@ -165,17 +165,3 @@ def _predict(
             result[event.index] = event.data
             yield event.done / event.total
     return result
-
-
-def _recipe(model: Model, source: Path, axes: str, config: PredictConfig) -> dict[str, Any]:
-    """How a result was made, as the layers say it."""
-    return {
-        "version": __version__,
-        "image": source.name,
-        "path": str(source),
-        "axes": axes,
-        "step": model.step,
-        "complete": True,
-        "model": model.config.model_dump(mode="json"),
-        "predicting": config.model_dump(mode="json"),
-    }

@@ -335,8 +335,8 @@ def train(
         Strokes per image, of the image's shape without channels: 0 = not annotated, 1 = background, 2, 3, ... =
         classes (or single objects for an instance model).
     model : ModelConfig or Model, optional
-        What to build from random weights, or the model to go on with (it is copied). By default a 2D U-Net for the
-        images' channels and the annotations' classes.
+        What to build, or the model to go on with (it is copied). By default the standard 2D U-Net for the images'
+        channels and the annotations' classes, which begins from the weights that come with the package.
     adapt : ModelConfig, optional
         Go on with `model` as this network, which may have other classes (those of the same name keep what they know),
         another number of channels, or other settings that leave the shapes of the weights as they are.

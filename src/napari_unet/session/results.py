@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+from napari_unet import __version__
+from napari_unet.config import ModelConfig, PredictConfig
 from napari_unet.errors import ImageError
 from napari_unet.io.images import write_labels
 from napari_unet.io.ome_zarr_store import canonical
@@ -43,6 +45,29 @@ class Result:
     spacing: tuple[float, ...] | None = None
     classes: tuple[tuple[str, str], ...] = ()
     recipe: Mapping[str, Any] = field(default_factory=dict)
+
+
+def recipe(
+    name: str, path: str, axes: str, step: int, model: ModelConfig, predicting: PredictConfig, **more: Any
+) -> dict[str, Any]:
+    """How a result was made, as layers and stores say it.
+
+    Parameters
+    ----------
+    name, path : str
+        Of the image; the path is empty when it is in no file.
+    axes : str
+        Of the image.
+    step : int
+        Steps that the model was trained.
+    model : ModelConfig
+    predicting : PredictConfig
+    **more
+        What else is to be known.
+    """
+    made = {"version": __version__, "image": name, "path": path, "axes": axes, "step": step}
+    made |= {"model": model.model_dump(mode="json"), "predicting": predicting.model_dump(mode="json")}
+    return made | more
 
 
 def save_result(path: Path, result: Result, *, zero: bool = False, overwrite: bool = False) -> None:

@@ -33,6 +33,9 @@ MEMORY = 2 * 2**30
 SHARE = 0.75
 #: The least that a network is given, bytes.
 LEAST = 64 * 2**20
+#: Of what the process holds already, the part that is counted, bytes: torch and this package with its model. The
+#: rest are images and results of the program that calls, which know nothing of the budget of a segmentation.
+PROGRAM = 768 * 2**20
 #: Edges of a chunk and of a write unit, along each axis.
 EDGES = {2: (512, 2048), 3: (64, 256)}
 #: Units in memory at once: one computed, one written, and that as bytes.
@@ -55,7 +58,7 @@ class VolumeJob:
     target : Path
         Store to write.
     config : PredictConfig
-        Settings; ``memory`` bounds what the process takes, 2 GB by default.
+        Settings; ``memory`` bounds what the process takes, 2 GB by default, besides what a calling program holds.
     spacing : tuple of float or None
         Pixel size along the spatial axes in micrometres.
     chunk, unit : int or None
@@ -255,7 +258,7 @@ def _network_memory(job: VolumeJob, layout: dict[str, Any]) -> int | None:
     if choose_device(job.config.device).type != "cpu":
         return None
     units = UNITS_AT_ONCE * prod(layout["unit"]) * np.dtype(layout["dtype"]).itemsize
-    left = _budget(job) - _resident() - units - _limit_reading(job)
+    left = _budget(job) - min(_resident(), PROGRAM) - units - _limit_reading(job)
     if left * SHARE < LEAST:
         need = (_budget(job) + LEAST / SHARE - left) / 2**30
         raise ConfigError(f"give more memory: {need:.1f} GB are needed for this image in such parts")

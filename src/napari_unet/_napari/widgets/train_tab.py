@@ -29,7 +29,7 @@ from napari_unet.config import ModelConfig, TrainConfig
 from napari_unet.presets import TRAININGS, training_name
 from napari_unet.session.messages import Previewed
 from napari_unet.session.projects import Settings
-from napari_unet.standard import standard_model
+from napari_unet.standard import standard_model, start_words, suited
 
 #: Costs are asked for when nothing was changed for so long.
 PATIENCE_MILLISECONDS = 200
@@ -90,7 +90,7 @@ class TrainTab(Tab):
         self.pause.setEnabled(not stopping and (state.paused or not idle))
         self.again.setEnabled(state.step > 0)
         self.copy.setEnabled(state.step > 0)
-        self.start.setText(_start(state))
+        self.start.setText(_start(state, self.controller.model))
         self.sources.setText(_sources(state))
         self.sources.setVisible(bool(state.sources))
 
@@ -134,7 +134,7 @@ class TrainTab(Tab):
         self.again.clicked.connect(partial(call, controller.start_again))
         self.budget.valueChanged.connect(self._on_settings)
         self.settings.valueChanged.connect(self._on_settings)
-        self.network.valueChanged.connect(controller.set_model)
+        self.network.valueChanged.connect(self._on_model)
         self.card.chosen.connect(self._on_network)
         self._waiting.timeout.connect(self._ask)
         controller.link.roles_changed.connect(self._on_roles)
@@ -150,6 +150,7 @@ class TrainTab(Tab):
         if model != self.network.value():
             self.network.setValue(model)
         self.card.show_model(model)
+        self.start.setText(_start(self.controller.state, model))
         self._show_preset()
 
     def _show_settings(self, settings: Settings) -> None:
@@ -170,6 +171,9 @@ class TrainTab(Tab):
         now = self.controller.settings()
         model, training = TRAININGS[self.preset.itemData(index)].apply(now.model, now.training)
         self.controller.use(now.replace(model=model, training=training))
+
+    def _on_model(self, model: ModelConfig) -> None:
+        self.controller.set_model(suited(model, self.controller.model))
 
     def _on_network(self, index: int) -> None:
         self.controller.set_model(MEMBERS[index].apply(self.controller.model))
@@ -204,10 +208,10 @@ class TrainTab(Tab):
             self.controller.teaching.pause()
 
 
-def _start(state: State) -> str:
+def _start(state: State, model: ModelConfig) -> str:
     """What the next training begins with."""
     if not state.step:
-        return "Training starts from scratch, with random weights."
+        return f"Training begins with {start_words(model)}."
     return f"Training goes on from the model in use ({state.step:,} step{'s' * (state.step != 1)})."
 
 
