@@ -10,7 +10,7 @@ from napari_unet.networks import geometry
 from napari_unet.networks.inference import fused_graph
 from napari_unet.networks.plan import plan
 from napari_unet.networks.snapshot import Snapshot
-from napari_unet.networks.window import operations
+from napari_unet.networks.window import operations, windows
 
 from .conftest import MEMBERS, VALID, seeded
 
@@ -68,3 +68,14 @@ def test_the_middle_of_a_tile_is_less_work_than_the_tile():
     bare = operations(graph, (1024, 1024), [slice(0, 1024)] * 2)
     assert whole / bare == pytest.approx((1216 / 1024) ** 2)
     assert middle / bare < 1.2
+
+
+def test_no_layer_computes_more_than_the_next_reads():
+    graph, _ = fused_graph(plan(ModelConfig(ndim=3, width=16, depth=2)))
+    keep = [slice(24, 152), slice(24, 536), slice(24, 536)]
+    bare = operations(graph, (128, 512, 512), [slice(0, n) for n in (128, 512, 512)])
+    assert operations(graph, (176, 560, 560), keep) / bare < 1.17
+    # The last of the layers that look around makes what is wanted, and the one before it a pixel more at each side.
+    found = windows(graph, (176, 560, 560), keep)
+    last = [found[i].spans[0] for i, node in enumerate(graph.nodes) if node.op == "conv" and max(node.kernel) == 3]
+    assert last[-2:] == [(23, 153), (24, 152)]

@@ -12,6 +12,7 @@ from torch.nn import functional
 from napari_unet.networks.graph import Node, schedule
 from napari_unet.networks.inference import STATISTICS, fused_graph, fused_state
 from napari_unet.networks.module import Network, apply
+from napari_unet.networks.scale_space import scale_space
 from napari_unet.networks.window import Window, windows
 
 _CONV: dict[int, Callable[..., Tensor]] = {2: functional.conv2d, 3: functional.conv3d}
@@ -73,7 +74,7 @@ class Snapshot:
             inputs = [part_of(values[i], cut) for i, cut in zip(node.inputs, window.cuts, strict=True)]
             for i in move.forget:
                 del values[i]
-            values[move.index] = self._cut(self.run(node, inputs, alone=move.alone), window.keep)
+            values[move.index] = self._cut(self.run(node, inputs, window.pads, alone=move.alone), window.keep)
             del inputs
         first = cast("Window", plan[self.graph.outputs[0]]).spans
         inside = [slice(part.start - a, part.stop - a) for part, (a, _) in zip(keep, first, strict=True)]
@@ -83,7 +84,7 @@ class Snapshot:
         """A part of a layer, in memory by itself."""
         return part_of(x, keep).contiguous(memory_format=LAYOUT[self.graph.ndim])
 
-    def run(self, node: Node, inputs: Sequence[Tensor], *, alone: bool, unpadded: int | None = None) -> Tensor:
+    def run(self, node: Node, inputs: Sequence[Tensor], pad: tuple[int, ...], *, alone: bool) -> Tensor:
         """Apply one layer.
 
         Parameters
@@ -92,13 +93,12 @@ class Snapshot:
             Which.
         inputs : sequence of Tensor
             What it reads.
+        pad : tuple of int
+            Padding of a convolution; 0 along an axis where the input holds what lies beside.
         alone : bool
             Whether it may overwrite its input.
-        unpadded : int, optional
-            Spatial axis along which a convolution is not padded: the input holds what lies beside.
         """
         weight, bias = (self._weights.get(f"{node.name}.{part}") for part in ("weight", "bias"))
-        pad = tuple(0 if axis == unpadded else n for axis, n in enumerate(node.pad))
         if node.op == "conv":
             return self._convolve(inputs[0], cast("Tensor", weight), bias, pad)
         if node.op == "transpose":
@@ -106,6 +106,8 @@ class Snapshot:
         if node.op == "norm":
             mean, variance = (self._weights[f"{node.name}.{part}"] for part in STATISTICS[:2])
             return functional.batch_norm(inputs[0], mean, variance, weight, bias)
+        if node.op == "scale_space":
+            return scale_space(inputs[0], node.units, pad)
         # What a crop takes away is not part of its window.
         return inputs[0] if node.op == "crop" else apply(node, list(inputs), alone)
 

@@ -92,8 +92,10 @@ class Sweeper:
             self._values[stage.index] = [(pieces[0][0], self._rectified(pieces, inputs[0]))]
             return
         alone = stage.index in self._plan.alone
-        made = self._snapshot.run(node, inputs, alone=alone, unpadded=self._axis)
-        part = self._across(self._window(stage.index).keep)
+        window = self._window(stage.index)
+        pad = tuple(0 if axis == self._axis else n for axis, n in enumerate(window.pads))
+        made = self._snapshot.run(node, inputs, pad, alone=alone)
+        part = self._across(window.keep)
         first = stage.reads[0] * node.step[self._axis] - _lost(node, self._axis) if node.op in GROWING else start
         part[self._axis] = slice(start - first, stop - first)
         pieces.append((start, self._dense(part_of(made, part))))

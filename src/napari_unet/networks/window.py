@@ -17,6 +17,8 @@ from napari_unet.networks.graph import Graph, Node
 Span = tuple[int, int]
 #: Layers whose inputs are cut to what they need: those that copy them anyway.
 _COPYING = ("concat", "add")
+#: Layers that need no padding where their input reaches as far as they look.
+_LOOKING = ("conv", "scale_space")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,14 @@ class Window:
         For each input the slices to take of what was computed of it.
     keep : tuple of slice
         The part of the result to keep.
+    pads : tuple of int
+        What to pad at each side; none where the input reaches as far as the layer looks.
     """
 
     spans: tuple[Span, ...]
     cuts: tuple[tuple[slice, ...], ...]
     keep: tuple[slice, ...]
+    pads: tuple[int, ...]
 
 
 def windows(graph: Graph, size: Sequence[int], keep: Sequence[slice]) -> tuple[Window | None, ...]:
@@ -83,13 +88,13 @@ def _windows(key: _Key, size: tuple[int, ...], keep: tuple[Span, ...]) -> tuple[
     return tuple(_joined(node, [axis.window(index) for axis in axes]) for index, node in enumerate(key.nodes))
 
 
-def _joined(node: Node, parts: list[tuple[Span, list[slice], slice] | None]) -> Window | None:
+def _joined(node: Node, parts: list[tuple[Span, list[slice], slice, int] | None]) -> Window | None:
     """One window from those along the axes."""
     known = [part for part in parts if part is not None]
     if len(known) < len(parts):
         return None
-    cuts = tuple(tuple(cuts[i] for _, cuts, _ in known) for i in range(len(node.inputs)))
-    return Window(tuple(span for span, _, _ in known), cuts, tuple(kept for _, _, kept in known))
+    spans, cuts, kept, pads = zip(*known, strict=True)
+    return Window(spans, tuple(tuple(each[i] for each in cuts) for i in range(len(node.inputs))), kept, pads)
 
 
 class _Axis:
@@ -108,15 +113,15 @@ class _Axis:
         self._spans: dict[int, Span] = {0: self._target[0]}
         self._cuts = {index: self._compute(index) for index in sorted(self._target) if index}
 
-    def window(self, index: int) -> tuple[Span, list[slice], slice] | None:
-        """What is computed of a layer, how its inputs are cut, and what of it is kept."""
+    def window(self, index: int) -> tuple[Span, list[slice], slice, int] | None:
+        """What is computed of a layer, how its inputs are cut, what of it is kept, and how it is padded."""
         if index not in self._target:
             return None
         span = self._spans[index]
         if not index:
-            return span, [], slice(*span)
+            return span, [], slice(*span), 0
         inputs, computed = self._cuts[index]
-        return span, inputs, slice(span[0] - computed, span[1] - computed)
+        return span, inputs, slice(span[0] - computed, span[1] - computed), self._pad(index)
 
     def _ask(self, index: int) -> None:
         """What a layer needs of its inputs, and on which grid."""
@@ -125,7 +130,8 @@ class _Axis:
         low, high = reads(node, self._axis, low, high - 1)
         grid = self._grid.get(index, 1)
         step = node.step[self._axis] if node.step else 1
-        grid = grid * step if node.op == "pool" else max(1, grid // step)
+        # What looks around begins where it is asked to, wherever its input begins.
+        grid = 1 if node.op in _LOOKING else grid * step if node.op == "pool" else max(1, grid // step)
         for source in node.inputs:
             known = self._target.get(source, (low, high + 1))
             self._target[source] = (min(known[0], max(low, 0)), max(known[1], min(high + 1, self._full[source])))
@@ -147,15 +153,28 @@ class _Axis:
             self._spans[index] = target
             return [slice(target[0] - a, target[1] - a) for a, _ in given], target[0]
         low, high = given[0]
-        made = self._made(node, low, high)
-        narrow = node.op in ("pool", "crop")
+        made = self._made(index, low, high)
+        narrow = node.op in ("pool", "crop") or (node.op in _LOOKING and made[0] % self._grid.get(index, 1))
         self._spans[index] = target if narrow else made
         return [slice(0, high - low)], made[0]
 
-    def _made(self, node: Node, low: int, high: int) -> Span:
+    def _pad(self, index: int) -> int:
+        """Padding at each side."""
+        node = self._nodes[index]
+        pad = node.pad[self._axis] if node.pad else 0
+        if node.op not in _LOOKING:
+            return pad
+        low, high = self._spans[node.inputs[0]]
+        first, last = reads(node, self._axis, self._target[index][0], self._target[index][1] - 1)
+        return 0 if low <= first and last < high else pad
+
+    def _made(self, index: int, low: int, high: int) -> Span:
         """Pixels that a layer makes of the pixels ``low:high`` of its input."""
-        if node.op in ("conv", "scale_space"):
-            return low, high + 2 * node.pad[self._axis] - node.kernel[self._axis] + 1
+        node = self._nodes[index]
+        if node.op in _LOOKING:
+            pad = self._pad(index)
+            first = low + node.pad[self._axis] - pad
+            return first, first + high - low + 2 * pad - node.kernel[self._axis] + 1
         if node.op == "crop":
             return low - node.pad[self._axis], high - node.pad[self._axis]
         if not node.step:
