@@ -43,7 +43,8 @@ def segment(dock, qtbot, output="labels"):
     dock.segment.output.setCurrentIndex(dock.segment.output.findData(output))
     dock.segment._on_output()
     click(qtbot, dock.segment.start)
-    qtbot.waitUntil(lambda: "is segmented" in dock.status.text(), timeout=60_000)
+    words = {"probabilities": "are there", "uncertainty": "shows where"}.get(output, "is segmented")
+    qtbot.waitUntil(lambda: words in dock.status.text(), timeout=60_000)
 
 
 def answering(qtbot, *answers):
@@ -105,6 +106,24 @@ def test_an_existing_file_is_asked_about_and_background_may_be_zero(dock, qtbot,
     assert np.array_equal(read_image(path).array, layer.data - 1)
 
 
+@pytest.mark.parametrize("name", ["r.ome.tif", "r.ome.zarr", "r.tif"])
+@pytest.mark.parametrize("output", ["probabilities", "uncertainty"])
+def test_maps_are_saved_with_scale_and_names(dock, qtbot, tmp_path, output, name):
+    segment(dock, qtbot, output)
+    assert not dock.segment.result.zero.isVisible()
+    save(dock, qtbot, str(tmp_path / name))
+    saved(dock, qtbot)
+    found = read_image(tmp_path / name)
+    names = ("background probability", "cell probability") if output == "probabilities" else ("Uncertainty",)
+    planes = found.array if output == "probabilities" else [found.array]
+    for plane, layer in zip(planes, names, strict=True):
+        assert np.array_equal(plane, dock.viewer.layers[layer].data)
+        assert 0 < np.max(plane) <= 1
+    assert found.axes == ("CYX" if output == "probabilities" else "YX")
+    assert found.spacing == pytest.approx(SCALE)
+    assert found.channels == (("background", "cell") if output == "probabilities" else ())
+
+
 def test_objects_are_saved_as_they_are(dock, qtbot, tmp_path):
     segment(dock, qtbot, "instances")
     save(dock, qtbot, str(tmp_path / "r.ome.zarr"))
@@ -126,10 +145,19 @@ def test_nothing_can_be_saved_before_it_is_segmented(controller, tmp_path, outpu
         made()
         controller.results.save(tmp_path / "r.tif")
         assert controller.state.failed
-        assert f"There are no {what} to save yet: press Segment image first." in controller.state.message
+        assert f"There is nothing to save yet: make {what} with the button above first." in controller.state.message
     controller.link.prediction.data[3, 3] = controller.link.objects.data[3, 3] = 1
     controller.results.save(tmp_path / "r.tif")
     assert not controller.state.failed
+
+
+@pytest.mark.parametrize("output", ["probabilities", "uncertainty"])
+def test_no_maps_can_be_saved_before_they_are_made(controller, tmp_path, output):
+    controller.predicting = config = PredictConfig(output=output)
+    for made in (lambda: None, lambda: controller.link.display.target(controller.link.image, ModelConfig(), config)):
+        made()
+        controller.results.save(tmp_path / "r.tif")
+        assert f"There is nothing to save yet: make {output} with the button above" in controller.state.message
 
 
 def test_what_cannot_be_saved_is_a_sentence(dock, qtbot, tmp_path):

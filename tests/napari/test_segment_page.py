@@ -235,6 +235,70 @@ def test_objects_of_one_slice_leave_those_of_others(dock, qtbot):
     assert not np.intersect1d(layer.data[~kept], first[kept]).size
 
 
+def test_probabilities_are_a_layer_for_each_class(dock, cell_model, qtbot):
+    choose(qtbot, dock.segment.output, "Probabilities")
+    assert dock.segment.start.text() == "Make probabilities"
+    segment(dock, qtbot, "The probabilities of the whole image are there")
+    image = dock.viewer.layers["cells"]
+    wanted = nu.Model.load(cell_model).predict(image.data, axes="ZYX", output="probabilities")
+    layers = [dock.viewer.layers[f"{name} probability"] for name in ("background", "cell")]
+    for layer, plane in zip(layers, wanted, strict=True):
+        assert np.array_equal(layer.data, plane)
+        assert layer.data.dtype == np.float32
+        assert (tuple(layer.contrast_limits), layer.multiscale) == ((0, 1), False)
+        assert np.array_equal(layer.scale, image.scale)
+        assert layer.metadata[RECIPE]["predicting"]["output"] == "probabilities"
+        assert layer.metadata[RECIPE]["complete"]
+    assert [layer.visible for layer in layers] == [False, True]
+    assert dock.controller.link.images == [image]  # a map is no image to work on
+    picture(dock, "probabilities")
+
+    rest = dock.viewer.layers["background probability"]
+    dock.viewer.layers.remove("cell probability")
+    dock.viewer.dims.set_point(0, 2)
+    choose(qtbot, dock.segment.what, "This slice")
+    segment(dock, qtbot, "The probabilities of the slice are there")
+    assert dock.viewer.layers["background probability"] is rest  # written into what was there
+    # of two slices at once the last digit is another one
+    np.testing.assert_allclose(dock.viewer.layers["cell probability"].data, wanted[1], atol=1e-6)
+    assert not rest.metadata[RECIPE]["complete"]
+
+
+def test_maps_come_tile_by_tile_and_can_be_given_up(dock, qtbot):
+    dock.viewer.add_image(np.random.default_rng(0).random((900, 900), np.float32), name="large")
+    dock.controller.choose_image(dock.viewer.layers["large"])
+    dock.segment.settings.unfold().setValue({"tile": 64})
+    choose(qtbot, dock.segment.output, "Uncertainty")
+    qtbot.mouseClick(dock.segment.start, LEFT)
+    layer = dock.viewer.layers["Uncertainty"]
+    qtbot.waitUntil(lambda: np.count_nonzero(layer.data) > 0, timeout=60_000)
+    assert dock.segment.cancel.isVisible()
+    qtbot.mouseClick(dock.segment.cancel, LEFT)
+    assert "Cancelled; the finished tiles stay" in dock.status.text()
+    assert 0 < np.count_nonzero(layer.data) < layer.data.size
+    assert RECIPE not in layer.metadata
+    picture(dock, "uncertainty-cancelled")
+
+
+def test_maps_of_half_the_size_and_of_more_than_one_image(dock, cells, cell_model, qtbot):
+    other = dock.viewer.add_image(cells.image[:50], name="other", translate=(0, 50))
+    dock.viewer.layers.selection = {dock.viewer.layers["cells"], other}
+    dock.segment.settings.unfold().setValue({"half": True, "augmented": "flips"})
+    choose(qtbot, dock.segment.output, "Uncertainty")
+    choose(qtbot, dock.segment.what, "Selected layers")
+    segment(dock, qtbot, "2 of 2 images are segmented")
+    layer = dock.viewer.layers["Uncertainty of other"]
+    assert layer.data.dtype == np.float16
+    assert tuple(layer.translate) == (0, 50)
+    config = nu.PredictConfig(output="uncertainty", half=True, augmented="flips")
+    assert np.array_equal(layer.data, nu.Model.load(cell_model).predict(other.data, "YX", config=config))
+    picture(dock, "uncertainty-of-two")
+    dock.segment.settings.form.setValue({"half": False})
+    segment(dock, qtbot, "2 of 2 images are segmented")
+    assert dock.viewer.layers["Uncertainty of other"].data.dtype == np.float32  # in the place of the other one
+    assert sum(one.name.startswith("Uncertainty") for one in dock.viewer.layers) == 2
+
+
 def copied(dock, qtbot, kind, folder):
     """What *Copy as* puts on the clipboard."""
     answering(qtbot, str(folder))
@@ -293,11 +357,25 @@ def test_copied_layers_and_objects_give_the_pixels_of_the_layers(dock, cells, qt
 
 
 @pytest.mark.parametrize("kind", ["command", "python"])
+def test_copied_probabilities_give_the_pixels_of_the_layers(dock, qtbot, tmp_path, kind):
+    dock.segment.settings.unfold().setValue({"tile": 48, "augmented": "flips"})
+    choose(qtbot, dock.segment.output, "Probabilities")
+    segment(dock, qtbot, "The probabilities of the whole image are there")
+    (tmp_path / "files").mkdir()
+    done = run(copied(dock, qtbot, kind, tmp_path / "files"), kind, tmp_path / "files")
+    assert done.returncode == 0, done.stderr
+    found = read_image(tmp_path / "files" / "cells-probabilities.tif")
+    assert found.axes == "CZYX"
+    for plane, name in zip(found.array, ("background", "cell"), strict=True):
+        assert np.array_equal(plane, dock.viewer.layers[f"{name} probability"].data)
+
+
+@pytest.mark.parametrize("kind", ["command", "python"])
 def test_a_copied_folder_gives_the_same_files(dock, folder, qtbot, tmp_path, kind):
     choose(qtbot, dock.segment.what, "Folder of images")
     answering(qtbot, str(folder))
     qtbot.mouseClick(dock.segment.folder.choose, LEFT)
-    choose(qtbot, dock.segment.folder.format, "TIFF labels")
+    choose(qtbot, dock.segment.folder.format, "TIFF for ImageJ")
     segment(dock, qtbot, "2 of 3 images are segmented")
     wanted = {path.name: tifffile.imread(path) for path in folder.glob("*-labels.tif")}
     for name in wanted:

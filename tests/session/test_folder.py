@@ -93,6 +93,31 @@ def test_results_are_no_images_and_are_not_overwritten(cell_model, folder, tmp_p
     assert read_image(elsewhere[0].target).array.max() > 0
 
 
+@pytest.mark.parametrize("output", ["probabilities", "uncertainty"])
+@pytest.mark.parametrize("ending", [".ome.tif", ".ome.zarr"])
+def test_probabilities_and_uncertainty_of_a_folder(cell_model, folder, output, ending):
+    loaded = nu.Model.load(cell_model)
+    done = predict_folder(loaded, folder, config=PredictConfig(output=output), ending=ending)
+    assert not done[1].problem
+    found = read_image(folder / f"b-{output}{ending}")
+    assert np.array_equal(found.array, loaded.predict(np.load(folder / "b.npy"), output=output))
+    assert found.channels == (("background", "cell") if output == "probabilities" else ())
+
+
+def test_a_whole_image_of_probabilities_comes_tile_by_tile(session, cell_model, cells):
+    target = SharedArray((2, 2, 80, 96), np.float32)
+    image = np.stack([cells.image, cells.image[::-1]])
+    session.send(do.SetImage("i", share(image).ref, "ZYX"))
+    session.send(do.PredictImage(3, "i", target.ref, PredictConfig(output="probabilities", tile=48)))
+    events = answers(session, 3)
+    assert sum(isinstance(event, Tile) for event in events) > 2
+    wanted = nu.Model.load(cell_model).predict(image, "ZYX", output="probabilities", tile=48)
+    assert np.array_equal(target.array, wanted)
+    session.send(do.PredictImage(4, "i", target.ref, PredictConfig(output="uncertainty")))
+    assert "give a target of shape (2, 80, 96)" in str(session.poll())
+    target.close()
+
+
 def test_images_that_differ_in_their_ending_get_results_of_their_own(tmp_path):
     for name in ("a.png", "a.tif", "b.tif", "b-labels.tif", "c-labels.tif", ".hidden.tif"):
         (tmp_path / name).touch()

@@ -105,3 +105,30 @@ def test_five_axes(name, tmp_path):
     found = read_image(tmp_path / name)
     expected = array if found.axes[0] != "T" else array.swapaxes(0, 1)
     assert np.array_equal(np.asarray(found.array), expected)
+
+
+@pytest.mark.parametrize("name", NAMES[:3])
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_probabilities_keep_values_names_and_pixel_size(name, kind, tmp_path):
+    array = np.random.default_rng(0).random((2, 3, 40, 50)).astype(kind)
+    save_result(tmp_path / name, Result(array, "CZYX", (2.0, 0.5, 0.25), CLASSES), zero=True)
+    found = read_image(tmp_path / name)
+    assert found.axes == "ZCYX" if name == "a.tif" else "CZYX"  # ImageJ knows one order only
+    assert np.array_equal(np.moveaxis(np.asarray(found.array), found.axes.index("C"), 0), array)
+    assert found.spacing == pytest.approx((2.0, 0.5, 0.25))
+    if name == "a.tif":  # in ImageJ each plane has a name
+        with tifffile.TiffFile(tmp_path / name) as file:
+            assert file.imagej_metadata["Labels"] == ["background", "cell"] * 3
+    else:
+        assert found.channels == ("background", "cell")
+
+
+def test_a_store_of_probabilities_is_smooth_and_tells_what_its_planes_are(tmp_path):
+    array = np.random.default_rng(0).random((2, 600, 700), np.float32)
+    save_result(tmp_path / "a.ome.zarr", Result(array, "CYX", (0.5, 0.5), CLASSES))
+    group = zarr.open_group(str(tmp_path / "a.ome.zarr"), mode="r")
+    assert np.allclose(group["1"][:, 0, 0], array[:, :2, :2].mean((1, 2)))
+    about = group.attrs["ome"]
+    assert "image-label" not in about
+    shown = [(one["label"], one["color"], one["window"]["end"]) for one in about["omero"]["channels"]]
+    assert shown == [("background", "000000", 1.0), ("cell", "E69F00", 1.0)]

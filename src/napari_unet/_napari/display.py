@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +13,9 @@ from psygnal import Signal
 
 from napari_unet._napari import prediction_layer
 from napari_unet._napari.colors import prediction_colormap, soft_colormap
-from napari_unet.config import ModelConfig
+from napari_unet._napari.maps import Maps
+from napari_unet._napari.targets import LabelTarget, MapTarget, Target
+from napari_unet.config import ModelConfig, Output, PredictConfig
 from napari_unet.session.soft import hard_codes, levels
 
 if TYPE_CHECKING:
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
 
 Mode = Literal["soft", "fill", "outline"]
 REDRAW_SECONDS = 0.5
+#: Of the time, at most one part in so many goes into redrawing.
+PATIENCE = 20
 #: A certainty that changes by one part in so many is seen.
 SEEN = 16
 
@@ -48,6 +54,9 @@ class Display:
     def __init__(self, viewer: Any, link: ViewerLink) -> None:
         self._viewer, self._link = viewer, link
         self._stale: set[str] = set()
+        self._stale_maps: WeakSet[Any] = WeakSet()
+        self._maps: WeakKeyDictionary[Any, dict[str, Maps]] = WeakKeyDictionary()
+        self._took = 0.0
         self._redrawn = float("-inf")
         self._classes = 2
         self.mode: Mode = "soft"
@@ -71,7 +80,34 @@ class Display:
             link.insert_above_image(link.soft)
             self.made.emit(link.soft)
 
-    def result(self, image: Any, model: ModelConfig, *, objects: bool) -> Any:
+    def target(self, image: Any, model: ModelConfig, config: PredictConfig) -> Target:
+        """What a segmentation of an image is written into: the layers that are there, or new ones."""
+        if config.output in ("labels", "instances"):
+            objects = config.output == "instances"
+            return LabelTarget(self._link, self._result(image, model, objects=objects), objects=objects)
+        kept = self._maps.setdefault(image, {})
+        before = kept.get(config.output)
+        if before is None or not before.fits(image, model, config):
+            kept[config.output] = Maps(image, model, config)
+            for layer in before.layers if before is not None else ():
+                self._link.remove(layer)
+        self._show_maps(image, kept[config.output])
+        return MapTarget(self._link, kept[config.output])
+
+    def maps_of(self, image: Any, output: Output) -> Maps | None:
+        """Probabilities or uncertainty of an image; None when a layer of them is missing."""
+        maps = self._maps.get(image, {}).get(output)
+        return maps if maps is not None and all(map(self._link.has, maps.layers)) else None
+
+    def _show_maps(self, image: Any, maps: Maps) -> None:
+        """Add the layers that are not there: new ones, and those the user deleted."""
+        for layer in maps.order:
+            if not self._link.has(layer):
+                of = f" of {image.name}" if image is not self._link.image else ""
+                layer.name = layer.name.removesuffix(of) + of
+                self._link.insert_above_image(layer, image)
+
+    def _result(self, image: Any, model: ModelConfig, *, objects: bool) -> Any:
         """The layer for the classes or objects of an image, made unless it is there."""
         link, role = self._link, "objects" if objects else "prediction"
         if image is link.image:
@@ -178,10 +214,15 @@ class Display:
         return changed
 
     def redraw(self, now: float) -> None:
-        """Refresh what cannot be shown tile by tile (in 3D, say), twice a second at most."""
-        if self._stale and now - self._redrawn >= REDRAW_SECONDS:
+        """Refresh what cannot be shown tile by tile (maps, or in 3D), twice a second at most, less where it is slow."""
+        if (self._stale or self._stale_maps) and now - self._redrawn >= max(REDRAW_SECONDS, PATIENCE * self._took):
+            began = perf_counter()
             self._refresh(self._stale)
-            self._redrawn = now
+            self._took, self._redrawn = perf_counter() - began, now
+
+    def redraw_later(self, layer: Any) -> None:
+        """A map has other pixels."""
+        self._stale_maps.add(layer)
 
     def refresh(self) -> None:
         """Redraw the predictions as a whole."""
@@ -196,7 +237,11 @@ class Display:
             layer = getattr(self._link, role)
             if layer is not None and layer.visible:
                 prediction_layer.refresh(layer)
+        for layer in self._stale_maps:
+            if layer.visible and self._link.has(layer):
+                layer.refresh(extent=False, highlight=False)
         self._stale = set()
+        self._stale_maps.clear()
 
     def _harden(self, labels: npt.NDArray[Any]) -> None:
         """Show known classes as certain ones, plane by plane; planes without any are not touched."""

@@ -13,10 +13,10 @@ from napari_unet._napari.prediction_layer import RECIPE
 from napari_unet._napari.saving import Saving
 from napari_unet._napari.segmenting import Piece, Segmenting
 from napari_unet._napari.viewer_link import ViewerLink
-from napari_unet.config import ModelConfig, PredictConfig
+from napari_unet.config import PredictConfig
 from napari_unet.errors import NapariUnetError
 from napari_unet.session.projects import Settings
-from napari_unet.session.results import recipe
+from napari_unet.session.results import named_planes, recipe
 
 
 class Results:
@@ -45,7 +45,7 @@ class Results:
         segmenting.finished.connect(self._describe)
 
     def save(self, path: str | Path, *, zero: bool = False, overwrite: bool = False) -> None:
-        """Write the classes or objects, whichever the settings speak of, to a file whose ending tells the format.
+        """Write the result that the settings speak of (classes, objects, ...) to a file; its ending tells the format.
 
         Parameters
         ----------
@@ -59,7 +59,7 @@ class Results:
         model = self._model.config or settings.model
         try:
             output = settings.predicting.output
-            self._saving.save(output, Path(path), _classes(model), zero=zero, overwrite=overwrite)
+            self._saving.save(output, Path(path), named_planes(model, output), zero=zero, overwrite=overwrite)
         except NapariUnetError as error:
             self._board.complain(str(error))
 
@@ -87,8 +87,3 @@ class Results:
             part=None if piece.whole else {"leads": piece.leads, "box": piece.box},
             training=settings.training.model_dump(mode="json"),
         )
-
-
-def _classes(model: ModelConfig) -> tuple[tuple[str, str], ...]:
-    """Names and colours of the values 1, 2, ..."""
-    return tuple(zip(model.classes, model.class_colors, strict=True))

@@ -16,6 +16,8 @@ from napari_unet.config import Output
 from napari_unet.errors import AnnotationError, ImageError, NapariUnetError
 from napari_unet.session.results import Result, check_name, save_result
 
+_WHAT = {"labels": "classes", "instances": "objects", "probabilities": "probabilities", "uncertainty": "uncertainty"}
+
 
 class Saving:
     """At most one file at a time; what is being written when napari closes is written to its end.
@@ -36,7 +38,7 @@ class Saving:
     def save(
         self, output: Output, path: Path, classes: tuple[tuple[str, str], ...], *, zero: bool, overwrite: bool
     ) -> None:
-        """Write the Objects layer when `output` is "instances", else the Prediction layer, as it is now.
+        """Write the layers that show `output`, as they are now.
 
         Parameters
         ----------
@@ -44,7 +46,7 @@ class Saving:
         path : Path
             Its ending tells the format.
         classes : tuple of (str, str)
-            Names and colours.
+            Names and colours of what is in it, see `named_planes`.
         zero : bool
             Write background as 0, the classes as 1, 2, ...
         overwrite : bool
@@ -55,21 +57,28 @@ class Saving:
         NapariUnetError
             When there is nothing to save, or a file is being written already.
         """
-        layer = self._link.objects if output == "instances" else self._link.prediction
-        if layer is None or not layer.data.any():
-            what = "objects" if output == "instances" else "classes"
-            raise AnnotationError(f"There are no {what} to save yet: press Segment image first.")
+        layer, data, named = self._found(output, classes)
+        if layer is None or not data.any():
+            raise AnnotationError(f"There is nothing to save yet: make {_WHAT[output]} with the button above first.")
         if self._written is not None:
             raise ImageError(f"Wait a moment: {self._path.name} is still being written.")
         check_name(path)
         axes = layer_axes(self._link.image).removesuffix("C")
-        named = () if output == "instances" else classes
         recipe = layer.metadata.get(RECIPE, {})
-        result = Result(np.array(layer.data), axes, spacing(layer, axes), named, recipe)
+        planes = "C" * (data.ndim > len(axes))
+        result = Result(np.array(data), planes + axes, spacing(layer, axes), named, recipe)
         self._thread = self._thread or ThreadPoolExecutor(1, "napari-unet-saving")
         self._path = path
         self._written = self._thread.submit(save_result, path, result, zero=zero, overwrite=overwrite)
         self._board.say(f"Saving {path.name}.")
+
+    def _found(self, output: Output, classes: tuple[tuple[str, str], ...]) -> tuple[Any, Any, Any]:
+        """A layer that shows the result, or None; its data; and what is in it."""
+        if output in ("labels", "instances"):
+            layer = self._link.objects if output == "instances" else self._link.prediction
+            return layer, getattr(layer, "data", None), classes
+        maps = self._link.display.maps_of(self._link.image, output) if self._link.image is not None else None
+        return (None, None, ()) if maps is None else (maps.layers[0], maps.array, maps.classes)
 
     def tick(self) -> None:
         """Tell when a file is written, or why it is not."""

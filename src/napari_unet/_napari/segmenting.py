@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from psygnal import Signal
 
 from napari_unet._napari import prediction_layer
 from napari_unet._napari.axes import label_shape
 from napari_unet._napari.client import SessionClient
-from napari_unet._napari.prediction_layer import RECIPE
+from napari_unet._napari.targets import Target
 from napari_unet._napari.viewer_link import ViewerLink
 from napari_unet.config import ModelConfig, PredictConfig
 from napari_unet.errors import NapariUnetError
@@ -22,10 +21,16 @@ from napari_unet.session.arrays import SharedArray
 from napari_unet.session.commands import Box
 from napari_unet.session.folders import Item
 from napari_unet.session.messages import FileDone, FilePart, Tile
+from napari_unet.session.results import form_of_result
 from napari_unet.standard import standard_model
 
 #: Parts that the progress of one of several images is told in.
 FINE = 1000
+#: What to say when it is done.
+_DONE = {
+    "probabilities": "The probabilities of the {} are there, a layer for each class.",
+    "uncertainty": "The Uncertainty layer shows where the model is not sure in the {}.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +110,19 @@ class Segmenting:
         self._waiting: deque[Piece] = deque()
         self._piece: Piece | None = None
         self._target: SharedArray | None = None
-        self._layer: Any = None
+        self._into: Target | None = None
         self._config, self._model = PredictConfig(), standard_model()
         self._began = 0.0
         self._count = self._number = 0
         self._problems: list[str] = []
         self._quiet = False
-        self._offset = 0
         self.progress: Progress | None = None
         self.complete = 0
 
     # ------------------------------------------------------------------ begin
 
     def start(self, pieces: Sequence[Piece], config: PredictConfig, model: ModelConfig, *, quiet: bool = False) -> None:
-        """Fill the layers of classes or objects of images, one after the other; `quiet` when nobody asked for it."""
+        """Fill the result layers of images, one after the other; `quiet` when nobody asked for it."""
         self._begin(len(pieces), config)
         self._waiting, self._model, self._quiet = deque(pieces), model, quiet
         self._next()
@@ -138,25 +142,23 @@ class Segmenting:
     def _next(self) -> None:
         """Begin with the next image; the error of the last one is the caller's."""
         piece = self._waiting.popleft()
-        objects = self._config.output == "instances"
         try:
-            self._layer = self._link.display.result(piece.image, self._model, objects=objects)
-            self._target = SharedArray(label_shape(piece.image), np.uint32 if objects else np.uint8)
+            self._into = self._link.display.target(piece.image, self._model, self._config)
+            self._target = SharedArray(*form_of_result(self._model, self._config, label_shape(piece.image)))
         except NapariUnetError:
             self.progress = None
             raise
         self._piece = piece
-        self._layer.metadata.pop(RECIPE, None)
-        self._offset = _free_from(self._layer, piece) if objects and not piece.whole else 0
+        self._into.begin(None if piece.whole else piece.index)
         self._client.predict_image(piece.key, self._target.ref, self._config, piece.leads, piece.box)
 
     # ------------------------------------------------------------------ what comes
 
     def take(self, tile: Tile) -> None:
         """Show a finished tile."""
-        if self._target is None or self._piece is None:
+        if self._target is None or self._piece is None or self._into is None:
             return
-        self._write(tile.index, self._target.array[tile.index])
+        self._into.write(tile.index, self._target.array[(..., *tile.index)])
         if self._count == 1:
             self._tell(tile.done, tile.total)
         else:
@@ -174,9 +176,10 @@ class Segmenting:
 
     def finish(self, step: int) -> str:
         """All of an image has come, predicted by a model of `step` steps; what to say, "" while there is more."""
-        piece, layer = self._piece, self._layer
-        if piece is not None and layer is not None:
-            self.finished.emit(layer, piece, self._config, step)
+        piece, into = self._piece, self._into
+        if piece is not None and into is not None:
+            for layer in into.layers:
+                self.finished.emit(layer, piece, self._config, step)
         return self._go_on(step)
 
     def fail(self, message: str) -> str:
@@ -198,7 +201,8 @@ class Segmenting:
                 return ""
         words = self._summary(piece)
         self.drop()
-        self.complete = step if piece is not None and piece.whole and piece.image is self._link.image else 0
+        is_all = piece is not None and piece.whole and piece.image is self._link.image
+        self.complete = step if is_all and self._config.output in ("labels", "instances") else 0
         self._link.display.refresh()
         return words
 
@@ -207,7 +211,7 @@ class Segmenting:
         good = self._count - len(self._problems)
         if piece is not None and self._count == 1:
             part = "whole image" if piece.whole else "view" if piece.box else "slice"
-            return f"The {part} is segmented."
+            return _DONE.get(self._config.output, "The {} is segmented.").format(part)
         bad = f" {len(self._problems)} could not be, the first is {self._problems[0]}." if self._problems else ""
         return f"{good} of {self._count} images are segmented.{bad}"
 
@@ -232,7 +236,7 @@ class Segmenting:
         """Nothing more will come."""
         self.progress = None
         self.complete = 0
-        self._layer = self._piece = None
+        self._into = self._piece = None
         self._waiting.clear()
         self.close()
 
@@ -244,24 +248,9 @@ class Segmenting:
 
     # ------------------------------------------------------------------ parts
 
-    def _write(self, index: prediction_layer.Index, data: Any) -> None:
-        display, layer = self._link.display, self._layer
-        if layer is self._link.prediction:
-            display.write(index, data)
-        elif layer is self._link.objects:
-            display.write_objects(index, np.where(data > 0, data + self._offset, 0) if self._offset else data)
-        elif layer is not None and self._link.has(layer):
-            display.write_into(layer, index, data)
-
     def _tell_part(self, done: int, part: float, name: str) -> None:
         self._tell(int(FINE * (done + part)), FINE * self._count, name)
 
     def _tell(self, done: int, total: int, name: str = "") -> None:
         spent = self._clock() - self._began
         self.progress = Progress(done, total, spent / done * (total - done) if done else None, name)
-
-
-def _free_from(layer: Any, piece: Piece) -> int:
-    """Take the objects of a part away; the largest number that is left."""
-    layer.data[piece.index] = 0
-    return int(layer.data.max(initial=0))

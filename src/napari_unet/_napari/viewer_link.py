@@ -84,8 +84,9 @@ class ViewerLink:
 
     @property
     def images(self) -> list[Any]:
-        """All image layers."""
-        return [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        """All image layers but our probabilities."""
+        layers = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        return [layer for layer in layers if layer.metadata.get(prediction_layer.ROLE) != "prediction"]
 
     @property
     def selected_images(self) -> list[Any]:

@@ -100,6 +100,7 @@ def write_labels(
     array: npt.NDArray[Any],
     axes: str,
     spacing: Sequence[float] | None = None,
+    channels: Sequence[str] = (),
     *,
     overwrite: bool = False,
 ) -> None:
@@ -118,6 +119,8 @@ def write_labels(
         One letter per axis, for example ``"TZYX"``.
     spacing : sequence of float, optional
         Pixel size along the spatial axes in micrometres.
+    channels : sequence of str, optional
+        Names of what lies along C; kept where it is an OME-TIFF or ImageJ's.
     overwrite : bool
         Replace an existing file.
 
@@ -135,7 +138,8 @@ def write_labels(
     try:
         with replacing(path) as temporary:
             as_ome = Path(path).name.lower().endswith((".ome.tif", ".ome.tiff"))
-            write_tiff(temporary, array, axes, tuple(spacing) if spacing else None, as_ome=as_ome)
+            size, names = tuple(spacing) if spacing else None, tuple(channels)
+            write_tiff(temporary, array, axes, size, names, as_ome=as_ome)
     except OSError as error:
         reason = error.strerror or "the disk did not take it"
         raise ImageError(f"save elsewhere or free some space: '{path}' could not be written ({reason})") from error

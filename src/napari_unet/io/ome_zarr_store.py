@@ -170,7 +170,9 @@ def ome_metadata(
     if factors:
         image["type"] = "mean" if smooth else "nearest"
     about: dict[str, Any] = {"version": "0.5", "multiscales": [image]}
-    return about if smooth else {**about, "image-label": {"version": "0.5", **_label_facts(job.get("classes", ()))}}
+    if smooth:
+        return {**about, **_channel_facts(layout, job.get("classes", ()))}
+    return {**about, "image-label": {"version": "0.5", **_label_facts(job.get("classes", ()))}}
 
 
 def sync(array: Any, place: Sequence[int]) -> None:
@@ -270,6 +272,16 @@ def _dataset(path: str, scale: Sequence[float], factors: Ints, smooth: bool) -> 
         shift = [s * (f - 1) / 2 for s, f in zip(scale, factors, strict=True)]
         steps.append({"type": "translation", "translation": shift})
     return {"path": path, "coordinateTransformations": steps}
+
+
+def _channel_facts(layout: Mapping[str, Any], classes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Names, colours and contrast of the planes of probabilities, for viewers."""
+    sizes = dict(zip(layout["axes"], layout["shape"], strict=True))
+    if sizes.get("C") != len(classes):
+        return {}
+    window = {"start": 0.0, "end": 1.0, "min": 0.0, "max": 1.0}
+    named = [{"label": one["name"], "color": one["color"].lstrip("#"), "window": window} for one in classes]
+    return {"omero": {"version": "0.5", "channels": [{**one, "active": True} for one in named]}}
 
 
 def _label_facts(classes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

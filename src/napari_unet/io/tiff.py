@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import weakref
+from math import prod
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import unescape
@@ -50,7 +51,13 @@ def read_tiff(path: Path) -> tuple[ArrayLike, str, Spacing | None, tuple[str, ..
 
 
 def write_tiff(
-    path: Path, array: npt.NDArray[Any], axes: str, spacing: Spacing | None, *, as_ome: bool = False
+    path: Path,
+    array: npt.NDArray[Any],
+    axes: str,
+    spacing: Spacing | None,
+    channels: tuple[str, ...] = (),
+    *,
+    as_ome: bool = False,
 ) -> None:
     """Compressed, in the dialect that keeps most of what is known, or `as_ome`."""
     array = _storable(array)
@@ -58,8 +65,12 @@ def write_tiff(
     ordered = _is_ordered(axes)
     if ordered and not as_ome and array.dtype.name in _IMAGEJ_TYPES and array.nbytes < 2**31:
         options |= _as_imagej(axes, spacing)
+        if channels:
+            planes = prod(array.shape[:-2])
+            options["metadata"]["Labels"] = list(channels) * (planes // len(channels))
     elif ordered or as_ome:
-        options |= {"ome": True, "metadata": {"axes": axes, **_ome_sizes(axes, spacing)}}
+        named = {"Channel": {"Name": list(channels)}} if channels else {}
+        options |= {"ome": True, "metadata": {"axes": axes, **_ome_sizes(axes, spacing), **named}}
     else:
         options["metadata"] = {"axes": axes} | ({"spacing": list(spacing)} if spacing else {})
     tifffile.imwrite(path, array, **options)

@@ -1,4 +1,4 @@
-"""A label image that is in memory, to OME-Zarr: the whole store, or what was there before."""
+"""A result that is in memory, to OME-Zarr: the whole store, or what was there before."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def write_store(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write a label image with its pyramid. A failed write leaves an older store as it was.
+    """Write a result with its pyramid. A failed write leaves an older store as it was.
 
     Parameters
     ----------
     path : Path
         Folder of the store, usually ``.ome.zarr``.
     array : ndarray
-        Labels, axes as in `layout`.
+        Labels, or probabilities; axes as in `layout`.
     layout, job : mapping
         See `ResultStore`.
     overwrite : bool
@@ -65,6 +65,6 @@ def _fill(store: ResultStore, array: npt.NDArray[Any]) -> None:
     before = (1,) * array.ndim
     for level, factor in enumerate(factors, start=1):
         halved = [now > then for now, then in zip(factor, before, strict=True)]
-        array, before = coarser(array, halved, smooth=False), factor
+        array, before = coarser(array, halved, smooth=array.dtype.kind == "f"), factor
         store.add_level(level, array.shape)[...] = array
     store.finish(factors)

@@ -174,7 +174,7 @@ class PredictView(Command):
 
 @dataclass(frozen=True, slots=True)
 class PredictImage(Command):
-    """Predict image `key` into the shared array `target` of its label shape: the whole, or a part of it.
+    """Predict image `key` into the shared array `target`, see `form_of_result`: the whole, or a part of it.
 
     The part is the positions `leads` along the axes before the spatial ones (all if None), and in each the spatial
     `box` (all if None).

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from napari_unet.config import PredictConfig
 from napari_unet.data.channels import source_for
-from napari_unet.errors import ConfigError, ImageError, NapariUnetError
+from napari_unet.errors import ImageError, NapariUnetError
 from napari_unet.events import Event, TileDone, never
 from napari_unet.io.images import LoadedImage, read_image
 from napari_unet.prediction.predictor import Predictor
@@ -21,11 +21,10 @@ from napari_unet.prediction.rescaling import predictor_for
 from napari_unet.session.folders import Item, plan_folder
 from napari_unet.session.messages import FileDone, FilePart
 from napari_unet.session.model import Model
-from napari_unet.session.results import Result, recipe, save_result
+from napari_unet.session.results import Result, form_of_result, named_planes, recipe, save_result
 
 #: Results of more than so many GB are not made in memory, unless more is given.
 MEMORY = 8.0
-_TYPES = {"labels": np.uint8, "instances": np.uint32}
 
 
 def predict_folder(
@@ -48,7 +47,7 @@ def predict_folder(
     out : path-like, optional
         Folder for the results, made if need be; by default `folder`.
     config : PredictConfig, optional
-        Labels or instances, and how.
+        What is made, and how.
     ending : {".ome.tif", ".ome.zarr", ".tif"}
         What results are written as.
     overwrite : bool
@@ -104,7 +103,6 @@ def segment_files(
     model : Model
     items : sequence of Item
     config : PredictConfig
-        Labels or instances.
     overwrite : bool
         Replace results that are there.
     should_stop : callable
@@ -133,8 +131,6 @@ def _segment(
     model: Model, item: Item, config: PredictConfig, *, overwrite: bool, should_stop: Callable[[], bool]
 ) -> Generator[float]:
     """One file; yields how much of it is done."""
-    if config.output not in _TYPES:
-        raise ConfigError("ask for labels or instances of a folder")
     if item.target.exists() and not overwrite:
         raise ImageError(f"'{item.target.name}' is there already, and was left as it is")
     image = read_image(item.source)
@@ -144,8 +140,8 @@ def _segment(
         return
     item.target.parent.mkdir(parents=True, exist_ok=True)
     axes = "".join(axis for axis in image.axes if axis not in "CS")
-    classes = tuple(zip(model.config.classes, model.config.class_colors, strict=True))
-    named = classes if config.output == "labels" else ()
+    axes = "C" * (config.output == "probabilities") + axes
+    named = named_planes(model.config, config.output)
     made = recipe(item.source.name, str(item.source), image.axes, model.step, model.config, config, complete=True)
     found = Result(result, axes, image.spacing, named, made)
     save_result(item.target, found, zero=config.background_zero, overwrite=overwrite)
@@ -155,13 +151,13 @@ def _predict(
     model: Model, predictor: Predictor, image: LoadedImage, config: PredictConfig, should_stop: Callable[[], bool]
 ) -> Generator[float, None, npt.NDArray[Any]]:
     source = source_for(model.config, image.array, image.axes, names=image.channels, wanted=config.channels)
-    kind = _TYPES[config.output]
-    size = prod(source.label_shape) * np.dtype(kind).itemsize / 2**30
+    shape, kind = form_of_result(model.config, config, source.label_shape)
+    size = prod(shape) * kind.itemsize / 2**30
     if size > (config.memory or MEMORY):
         raise ImageError(f"segment it by itself into an .ome.zarr: the result takes {size:.1f} GB of memory")
-    result = np.zeros(source.label_shape, kind)
+    result = np.zeros(shape, kind)
     for event in predictor.tiles(source, output=config.output, should_stop=should_stop):
         if isinstance(event, TileDone):
-            result[event.index] = event.data
+            result[(..., *event.index)] = event.data
             yield event.done / event.total
     return result

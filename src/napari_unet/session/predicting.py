@@ -24,6 +24,7 @@ from napari_unet.session.folder_run import segment_files
 from napari_unet.session.known import Known, KnownImage
 from napari_unet.session.messages import Failed, Looking, PredictionDone, Tile
 from napari_unet.session.model import Model
+from napari_unet.session.results import form_of_result
 from napari_unet.session.reviewing import Subject, review
 from napari_unet.session.soft import soften
 from napari_unet.training.loop import Trainer
@@ -173,10 +174,9 @@ class Predicting:
     def _fill(self, command: do.PredictImage, trainer: Trainer, image: KnownImage, target: Any) -> Iterator[Event]:
         config = command.config
         source = image.source(trainer.model, config.channels)
-        if tuple(target.shape) != source.label_shape:
-            raise SessionError(f"give a target of shape {source.label_shape}, not {tuple(target.shape)}")
-        if config.output not in ("labels", "instances"):
-            raise SessionError("ask for labels or instances: probabilities of a whole image go to a file")
+        wanted, _ = form_of_result(trainer.model, config, source.label_shape)
+        if tuple(target.shape) != wanted:
+            raise SessionError(f"give a target of shape {wanted}, not {tuple(target.shape)}")
         tiles = self._predictor(trainer, config).tiles(
             source,
             output=config.output,
@@ -186,7 +186,7 @@ class Predicting:
         )
         for event in tiles:
             if isinstance(event, TileDone) and event.data is not None:
-                target[event.index] = as_wanted(event.data, config)
+                target[(..., *event.index)] = as_wanted(event.data, config)
                 yield self._tile(command.request, event, None)
             else:
                 yield event

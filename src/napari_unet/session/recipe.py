@@ -99,8 +99,8 @@ def predictions_python(all_of: Sequence[Prediction]) -> str:
         options = ("" if plain else ", config=config") + (one.part.python() if one.part else "")
         lines += [
             f"image = read_image({str(one.image)!r}).array",
-            f"labels = model.predict(image, axes={one.axes!r}{options})",
-            f"write_labels({str(one.out)!r}, labels, {_label_axes(one.axes)!r}, overwrite=True)",
+            f"result = model.predict(image, axes={one.axes!r}{options})",
+            f"write_labels({str(one.out)!r}, result, {_result_axes(one)!r}, overwrite=True)",
         ]
     return _script(*lines, names="read_image, write_labels", more=[] if plain else _config_names(config))
 
@@ -223,8 +223,9 @@ def _joined(words: Sequence[object]) -> str:
     return shlex.join([str(word) for word in words])
 
 
-def _label_axes(axes: str) -> str:
-    return axes.replace("S", "").replace("C", "")
+def _result_axes(one: Prediction) -> str:
+    """Axes of the result: those of the image, and C for one plane for each class."""
+    return "C" * (one.config.output == "probabilities") + one.axes.replace("S", "").replace("C", "")
 
 
 def _value(config: Config, path: tuple[str, ...]) -> Any:

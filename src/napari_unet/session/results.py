@@ -1,4 +1,4 @@
-"""A result layer to a file: OME-TIFF, OME-Zarr or TIFF labels, by the ending of its name. Free of torch."""
+"""A result to a file: OME-TIFF, OME-Zarr or TIFF, by the ending of its name. Free of torch."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from napari_unet import __version__
-from napari_unet.config import ModelConfig, PredictConfig
+from napari_unet.config import CLASS_COLORS, ModelConfig, Output, PredictConfig
 from napari_unet.errors import ImageError
 from napari_unet.io.images import write_labels
 from napari_unet.io.ome_zarr_store import canonical
@@ -20,22 +21,62 @@ from napari_unet.prediction.units import choose_unit
 ENDINGS = (".ome.tif", ".ome.tiff", ".tif", ".tiff", ".ome.zarr", ".zarr")
 #: Edges of a chunk and of a shard, pixels.
 CHUNK, SHARD = 512, 2048
+_TYPES = {"labels": np.uint8, "instances": np.uint32}
+#: Axes in the order that ImageJ reads.
+_IMAGEJ_ORDER = "TZCYX"
+
+
+def form_of_result(
+    model: ModelConfig, config: PredictConfig, label_shape: tuple[int, ...]
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of a result in memory.
+
+    Parameters
+    ----------
+    model : ModelConfig
+    config : PredictConfig
+        Says what is made.
+    label_shape : tuple of int
+        Shape of the image without its channels.
+
+    Examples
+    --------
+    >>> form_of_result(ModelConfig(), PredictConfig(output="probabilities", half=True), (8, 9))
+    ((2, 8, 9), dtype('float16'))
+    """
+    planes = (len(model.outputs),) if config.output == "probabilities" else ()
+    small = np.float16 if config.half else np.float32
+    return planes + tuple(label_shape), np.dtype(_TYPES.get(config.output, small))
+
+
+def named_planes(model: ModelConfig, output: Output) -> tuple[tuple[str, str], ...]:
+    """Name and colour of the values 1, 2, ... of labels, or of the planes of probabilities; none of other results.
+
+    Examples
+    --------
+    >>> named_planes(ModelConfig(task="instances", instance_target="boundary"), "probabilities")
+    (('background', '#56B4E9'), ('cell', '#E69F00'), ('cell boundary', '#009E73'))
+    """
+    if output not in ("labels", "probabilities"):
+        return ()
+    colors = (*model.class_colors, *CLASS_COLORS[len(model.class_colors) :])
+    return tuple(zip(model.outputs if output == "probabilities" else model.classes, colors, strict=False))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
-    """A label image to be kept.
+    """A result to be kept.
 
     Attributes
     ----------
     array : ndarray
-        Labels.
+        Labels, or probabilities and uncertainty in floating point.
     axes : str
-        One letter for each axis, for example ``"TZYX"``.
+        One letter for each axis, for example ``"TZYX"``; C for one plane for each class.
     spacing : tuple of float or None
         Pixel size along the spatial axes in micrometres.
     classes : tuple of (str, str)
-        Name and colour of the values 1, 2, ...; empty when the values are single objects.
+        Name and colour of the values 1, 2, ..., or of the planes along C; empty for single objects and uncertainty.
     recipe : mapping
         How it was made; an OME-Zarr store keeps it.
     """
@@ -71,7 +112,7 @@ def recipe(
 
 
 def save_result(path: Path, result: Result, *, zero: bool = False, overwrite: bool = False) -> None:
-    """Write a label image, whole or not at all.
+    """Write a result, whole or not at all.
 
     Parameters
     ----------
@@ -94,14 +135,18 @@ def save_result(path: Path, result: Result, *, zero: bool = False, overwrite: bo
     >>> save_result(Path(mkdtemp()) / "cells.ome.tif", Result(np.ones((8, 9), np.uint8), "YX", (0.5, 0.5)))
     """
     check_name(path)
-    zero = zero and bool(result.classes)
+    smooth = result.array.dtype.kind == "f"
+    zero = zero and bool(result.classes) and not smooth
     try:
         # 0 (not predicted) stays 0, 1 (background) becomes 0
         array = result.array - (result.array > 0) if zero else result.array
         if path.suffix.lower() == ".zarr":
             _save_zarr(path, array, result, zero=zero, overwrite=overwrite)
         else:
-            write_labels(path, array, result.axes, result.spacing, overwrite=overwrite)
+            axes = "".join(axis for axis in _IMAGEJ_ORDER if axis in result.axes)
+            axes = axes if "C" in result.axes and len(axes) == array.ndim else result.axes
+            names = tuple(name for name, _ in result.classes) if smooth else ()
+            write_labels(path, ordered(array, result.axes, axes), axes, result.spacing, names, overwrite=overwrite)
     except MemoryError as error:
         raise ImageError("close other images or programs: there is not enough memory to save this result") from error
 
@@ -112,13 +157,18 @@ def check_name(path: Path) -> None:
         raise ImageError(f"choose a name that ends in .ome.tif, .ome.zarr or .tif: '{path.name}' does not")
 
 
+def ordered(array: npt.NDArray[Any], axes: str, wanted: str) -> npt.NDArray[Any]:
+    """The array with its axes in another order."""
+    return array.transpose([axes.index(axis) for axis in wanted])
+
+
 def _save_zarr(path: Path, array: npt.NDArray[Any], result: Result, *, zero: bool, overwrite: bool) -> None:
     axes = canonical(result.axes)
-    ordered = array.transpose([result.axes.index(axis) for axis in axes])
-    chunks, unit = choose_unit(ordered.shape, axes, "YX", CHUNK, SHARD)
+    array = ordered(array, result.axes, axes)
+    chunks, unit = choose_unit(array.shape, axes, "YX", CHUNK, SHARD)
     layout = {
         "axes": axes,
-        "shape": list(ordered.shape),
+        "shape": list(array.shape),
         "chunks": list(chunks),
         "unit": list(unit),
         "dtype": array.dtype.name,
@@ -126,4 +176,4 @@ def _save_zarr(path: Path, array: npt.NDArray[Any], result: Result, *, zero: boo
     }
     values = enumerate(result.classes, start=0 if zero else 1)
     classes = [{"value": value, "name": name, "color": color} for value, (name, color) in values]
-    write_store(path, ordered, layout, {"classes": classes, "recipe": dict(result.recipe)}, overwrite=overwrite)
+    write_store(path, array, layout, {"classes": classes, "recipe": dict(result.recipe)}, overwrite=overwrite)

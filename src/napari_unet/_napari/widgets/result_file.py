@@ -8,12 +8,13 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QMessageBox, QWidget
 
 from napari_unet._napari.widgets.tab import button
+from napari_unet.config import Output
 
 #: What the dialog offers, and the ending that a name without one gets.
 FORMATS = {
     "OME-TIFF (*.ome.tif *.ome.tiff)": ".ome.tif",
     "OME-Zarr (*.ome.zarr *.zarr)": ".ome.zarr",
-    "TIFF labels (*.tif *.tiff)": ".tif",
+    "TIFF for ImageJ (*.tif *.tiff)": ".tif",
 }
 
 
@@ -29,17 +30,21 @@ class ResultFile(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.button = button("Save result…", "Keep the result as OME-TIFF, OME-Zarr or TIFF labels, with its scale.")
+        self.button = button("Save result…", "Keep the result as OME-TIFF, OME-Zarr or TIFF, with its scale.")
         self.zero = QCheckBox("Background as 0")
         self.zero.setToolTip(
             "Write background as 0 and the classes as 1, 2, ..., as other tools expect; without it the file holds the "
-            "values of the layer: 1 is background. Objects have 0 as background either way."
+            "values of the layer: 1 is background."
         )
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.button)
         row.addWidget(self.zero)
         self.button.clicked.connect(self._on_save)
+
+    def show_output(self, output: Output) -> None:
+        """Only classes are a matter of which number is background."""
+        self.zero.setVisible(output == "labels")
 
     def _on_save(self) -> None:
         # it asks below, for the name as it will be, and for folders too

@@ -8,6 +8,7 @@ from functools import partial
 from math import ceil
 from pathlib import Path
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QMessageBox, QProgressBar, QPushButton
 
 from napari_unet._napari.board import State
@@ -22,7 +23,7 @@ from napari_unet._napari.widgets.model_file import ModelFile
 from napari_unet._napari.widgets.object_settings import ObjectSettings
 from napari_unet._napari.widgets.result_file import ResultFile
 from napari_unet._napari.widgets.tab import Tab, button, call, column, heading, labelled, line
-from napari_unet.config import PredictConfig
+from napari_unet.config import Output, PredictConfig
 from napari_unet.session.projects import Settings
 
 _WHATS: tuple[tuple[str, What], ...] = (
@@ -31,6 +32,23 @@ _WHATS: tuple[tuple[str, What], ...] = (
     ("This slice", "slice"),
     ("Selected layers", "layers"),
     ("Folder of images", "folder"),
+)
+#: Name, output, what it is, and where it goes.
+_OUTPUTS: tuple[tuple[str, Output, str, str], ...] = (
+    ("Classes", "labels", "Each pixel its likeliest class.", "the Prediction layer"),
+    ("Objects", "instances", "Each object a number of its own, to be counted and measured.", "the Objects layer"),
+    (
+        "Probabilities",
+        "probabilities",
+        "How likely each pixel belongs to each class, from 0 to 1: an image layer for each class.",
+        "a layer for each class",
+    ),
+    (
+        "Uncertainty",
+        "uncertainty",
+        "How unsure the model is of each pixel, from 0 (sure) to 1 (could be any class): where to look, and to paint.",
+        "the Uncertainty layer",
+    ),
 )
 _TIPS: Mapping[What, str] = {
     "image": "Predict the whole image, or stack",
@@ -60,12 +78,10 @@ class SegmentTab(Tab):
         self.folder = FolderChoice()
         self.objects = ObjectSettings()
         self.output = QComboBox()
-        self.output.setToolTip(
-            "Classes: each pixel its class, into the Prediction layer. Objects: each connected piece of a class a "
-            "number of its own, into the Objects layer."
-        )
-        for name, output in (("Classes", "labels"), ("Objects", "instances")):
+        self.output.setToolTip("What is made of the image.")
+        for row, (name, output, tip, _) in enumerate(_OUTPUTS):
             self.output.addItem(name, output)
+            self.output.setItemData(row, tip, Qt.ItemDataRole.ToolTipRole)
         self.cancel = button("Cancel", "Stop here; finished tiles stay.")
         self.bar = QProgressBar()
         self.bar.setTextVisible(True)
@@ -163,13 +179,15 @@ class SegmentTab(Tab):
 
     def _show_what(self) -> None:
         """Show what belongs to the choice."""
-        what, objects = self.what.currentData(), self.output.currentData() == "instances"
+        what, output = self.what.currentData(), self.output.currentData()
+        name, _, tip, where = _OUTPUTS[self.output.currentIndex()]
         self.folder.setVisible(what == "folder")
-        self.objects.setVisible(objects)
+        self.objects.setVisible(output == "instances")
         self.result.setVisible(what != "folder")
-        self.start.setText(f"Segment {what}")
-        into = "file of its own" if what == "folder" else "Objects layer" if objects else "Prediction layer"
-        self.start.setToolTip(f"{_TIPS[what]}, into {'a' if what == 'folder' else 'the'} {into}.")
+        self.result.show_output(output)
+        self.output.setToolTip(tip)
+        self.start.setText(f"Segment {what}" if output in ("labels", "instances") else f"Make {name.lower()}")
+        self.start.setToolTip(f"{_TIPS[what]}, into {'files of their own' if what == 'folder' else where}.")
 
     def _on_folder(self, folder: Folder) -> None:
         self.controller.segmentation.folder = folder
