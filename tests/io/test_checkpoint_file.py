@@ -81,12 +81,16 @@ def test_fifty_kills_while_saving_leave_a_whole_file_and_no_remains(tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     generator, orphans = random.Random(0), 0
-    for _ in range(KILLS):
+    for kill in range(KILLS):
         parent.stdin.write("go\n")
         parent.stdin.flush()
         words = [parent.stdout.readline().strip() for _ in range(2)]
         process = int(next(word for word in words if word.isdigit()))
         time.sleep(generator.random() * 0.02)
+        # Every second one comes just when something is being written, however slow the machine.
+        until = time.monotonic() + 5
+        while kill % 2 and len(list(tmp_path.iterdir())) < 2 and time.monotonic() < until:
+            pass
         os.kill(process, signal.SIGKILL)
         while Path(f"/proc/{process}").exists():
             time.sleep(0.001)

@@ -129,7 +129,8 @@ class Answers:
 
     def _on_step(self, event: Step) -> None:
         phase = self._board.state.phase
-        self._board.set(step=event.step, phase=Phase.TRAINING if phase is Phase.IDLE else phase)
+        phase = Phase.TRAINING if phase is Phase.IDLE else phase
+        self._board.set(step=event.step, phase=phase, suggested=False)
         self._live.learnt(event.step)
 
     def _on_tile(self, tile: Tile, purpose: str) -> None:
@@ -155,7 +156,7 @@ class Answers:
         if not self.opening or event.path != self.opening:
             return
         self.opening = ""
-        self._board.set(saved=event.step)
+        self._board.set(saved=event.step, suggested=False)
         self.loaded.emit(event.config)
         self._live.moved(self._clock())
         self._board.say(f"Loaded {Path(event.path).name}.")

@@ -25,6 +25,8 @@ class State:
         Where it computes.
     step : int
         Steps the model in use was trained.
+    suggested : bool
+        Whether a network that has learnt nothing here yet is shown all the same: the one that comes along.
     saved : int
         Steps it had when it was last written to a file, or read from one; 0 when it never was.
     live : bool
@@ -51,6 +53,7 @@ class State:
     ready: bool = False
     device: str = ""
     step: int = 0
+    suggested: bool = False
     saved: int = 0
     live: bool = True
     paused: bool = False
@@ -61,6 +64,11 @@ class State:
     message: str = ""
     failed: bool = False
     button: Button = "none"
+
+    @property
+    def predicts(self) -> bool:
+        """Whether there is a model worth predicting with."""
+        return self.step > 0 or self.suggested
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +140,7 @@ class Board:
                 painted=facts.painted,
                 phase=now.phase,
                 step=now.step,
+                suggested=now.suggested,
                 live=now.live,
                 paused=now.paused,
                 saved=now.saved == now.step > 0,

@@ -31,6 +31,7 @@ from napari_unet._napari.safekeeping import Safekeeping
 from napari_unet._napari.segmentation import Segmentation
 from napari_unet._napari.segmenting import Segmenting
 from napari_unet._napari.strokes import Strokes
+from napari_unet._napari.suggesting import Suggesting
 from napari_unet._napari.teaching import Teaching
 from napari_unet._napari.tools import Tools
 from napari_unet._napari.viewer_link import ViewerLink
@@ -99,6 +100,7 @@ class Controller:
         self.board = Board(self._facts)
         self._parts = parts = Parts(self.link, self._client, self._strokes, self._used, self.board)
         self._looking = Looking(parts, self._live)
+        self._suggesting = Suggesting(parts, self._looking)
         self.segmentation = Segmentation(parts, self._segmenting)
         self.preview_objects = ObjectPreview(parts, self.settings)
         self._pilot = Pilot(parts, self._autopilot, self.segmentation, self.train, self.stop)
@@ -252,6 +254,15 @@ class Controller:
             self._prepare()
         self.teaching.preview(self.training, seed)
 
+    @in_words
+    def suggest(self, on: bool = True) -> None:
+        """Show what the network that comes along takes for cells, before any stroke; or take that away again."""
+        if on:
+            self._suggesting.start(self.model, self.training.seed)
+            self._live.moved(self._clock())
+        else:
+            self._suggesting.dismiss()
+
     def stop(self) -> None:
         """Stop after the current step; the model stays, and nothing starts by itself before the next stroke."""
         self.teaching.stop()
@@ -336,7 +347,7 @@ class Controller:
 
     @in_words
     def _look(self) -> None:
-        self._looking.look(self._clock(), self.state.step)
+        self._looking.look(self._clock())
 
     @in_words
     def _on_stroke(self) -> None:

@@ -35,6 +35,8 @@ class Situation:
     phase : Phase
     step : int
         Steps the model in use was trained.
+    suggested : bool
+        Whether what it takes for cells is shown before it has learnt anything.
     """
 
     image: bool = False
@@ -49,6 +51,7 @@ class Situation:
     painted: tuple[int, ...] = (0, 0)
     phase: Phase = Phase.IDLE
     step: int = 0
+    suggested: bool = False
 
 
 class Advice(NamedTuple):
@@ -74,6 +77,8 @@ def next_step(now: Situation) -> Advice:
         return Advice(_while_training(now))
     if now.paused:
         return Advice("Paused. What you paint is learnt when you press Go on; Stop ends the pause.", "pause")
+    if now.suggested and not any(now.painted):
+        return Advice(_suggested(now), "none" if now.strokes else "new_strokes")
     if now.strokes and not all(now.painted):
         return Advice(_what_to_paint(now))
     if now.step:
@@ -81,7 +86,9 @@ def next_step(now: Situation) -> Advice:
     if now.strokes:
         live = "Press Train, or paint: the next stroke starts learning."
         return Advice(live if now.live else "Press Train.", "train")
-    return Advice("Press New strokes to get a layer to paint on.", "new_strokes")
+    return Advice(
+        "Press New strokes to get a layer to paint on, or Suggest for a first look without strokes.", "new_strokes"
+    )
 
 
 def _while_training(now: Situation) -> str:
@@ -106,6 +113,16 @@ def _after_training(now: Situation) -> Advice:
         return Advice("Press Segment image to use this model, or New strokes to teach it more.", "segment")
     save = "" if now.saved else ", then Save model"
     return Advice(f"Looks right? Press Segment image{save}. If not, {wrong}.", "segment")
+
+
+def _suggested(now: Situation) -> str:
+    if not now.ready:
+        return "Starting the engine; this takes a few seconds, then a first suggestion appears."
+    correct = "paint" if now.strokes else "press New strokes and paint"
+    return (
+        "A first suggestion, before any stroke. To correct it, "
+        f"{correct} both classes; to keep it, segment the image; to dismiss it, press Suggest again."
+    )
 
 
 def _what_to_paint(now: Situation) -> str:

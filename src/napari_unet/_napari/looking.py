@@ -26,8 +26,8 @@ class Looking:
         self._parts, self._link, self._strokes, self._live = parts, parts.link, parts.strokes, live
         self.wanted = True
 
-    def look(self, now: float, step: int) -> None:
-        """Ask for the field of view when it is time; the model in use has done `step` steps.
+    def look(self, now: float) -> None:
+        """Ask for the field of view when it is time.
 
         Raises
         ------
@@ -35,7 +35,7 @@ class Looking:
             When the image cannot be segmented, or there is no memory left to share it.
         """
         model, image = self._parts.model.config, self._link.image
-        if model is None or not step or image is None or not self._live.due(now):
+        if model is None or not self._parts.board.state.predicts or image is None or not self._live.due(now):
             return
         hidden = self._link.prediction is None and not self.wanted
         view = None if hidden or model.in_channels != channels(image) else self._link.view(model.ndim)

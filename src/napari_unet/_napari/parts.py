@@ -46,14 +46,14 @@ class Parts:
             raise SessionError(self.client.dead)
 
     def trained(self) -> ModelConfig:
-        """The model in use, which has learnt something.
+        """The model in use, which has learnt something, or suggests something.
 
         Raises
         ------
         AnnotationError
             When there is none.
         """
-        if self.model.config is None or not self.board.state.step:
+        if self.model.config is None or not self.board.state.predicts:
             raise AnnotationError("There is no trained model yet: paint a few strokes on each class and let it learn.")
         return self.model.config
 

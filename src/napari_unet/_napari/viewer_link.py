@@ -297,6 +297,13 @@ class ViewerLink:
             layer, self.soft = self.soft, None
             self._viewer.layers.remove(layer)
 
+    def remove_predictions(self) -> None:
+        """Take away what is predicted: classes, probabilities, objects."""
+        self.remove_soft()
+        for layer in (self.prediction, self.objects):
+            if layer is not None:
+                self._viewer.layers.remove(layer)
+
     def view(self, ndim: int) -> View | None:
         """The part of the image that is on the screen."""
         return None if self.image is None else field_of_view(self._viewer, self.image, ndim)

@@ -10,18 +10,23 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from napari_unet.config import ModelConfig
-from napari_unet.networks.finetune import adapt
+from napari_unet.networks.finetune import adapt, for_channels
 from napari_unet.standard import BASE_FORM
 
 FILE = "base2d.safetensors"
 #: Of the file; another one is another base model.
 SHA256 = "e522204f335850f1ebd1b17f1a0c1ce11100688a7da5a4afe534ce6a1439cfc2"
+#: Logit of classes that strokes have yet to teach.
+UNEXPECTED = -6.0
 #: What its output channels stand for.
 TASKS = ("foreground", "border", "contact", "depth")
 
 
 def base_network(model: ModelConfig) -> nn.Module:
-    """The network of `model` with the base weights; its output layers begin afresh.
+    """The network of `model` with the base weights: it takes what it knows as an object for the first class.
+
+    Background has the logit 0, the first class that of the foreground; where a boundary is asked for, it is what is on
+    the border of an object as well. Other classes are not expected.
 
     Parameters
     ----------
@@ -29,7 +34,24 @@ def base_network(model: ModelConfig) -> nn.Module:
         One that begins from them; with several input channels the first convolution looks at their mean.
     """
     old = ModelConfig(classes=TASKS, **BASE_FORM)
-    return adapt(base_weights(), old, model)
+    network = adapt(base_weights(), old, model)
+    _expect_objects(network, model)
+    return network
+
+
+@torch.no_grad()
+def _expect_objects(network: nn.Module, model: ModelConfig) -> None:
+    state, known = network.state_dict(), base_weights()
+    foreground, border = TASKS.index("foreground"), TASKS.index("border")
+    for name in ("head.weight", "head.bias", "local.weight"):
+        rows = state[name]
+        of = for_channels(known[name], 1, model.in_channels) if name == "local.weight" else known[name]
+        rows.zero_()
+        rows[min(1, len(rows) - 1)] = of[foreground]
+        if model.has_boundary:
+            rows[2] = of[foreground] + of[border]
+        elif name == "head.bias":
+            rows[2:] = UNEXPECTED
 
 
 @cache

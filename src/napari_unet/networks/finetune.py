@@ -100,7 +100,7 @@ def adapt(state: Mapping[str, Tensor], old: ModelConfig, new: ModelConfig) -> nn
                 known = [_foreground(c.outputs) if name.startswith("guide.") else c.outputs for c in (old, new)]
                 _copy_classes(fresh[name], state[name], *known, both=name.startswith("up."))
             elif fresh[name].shape != state[name].shape:
-                fresh[name].copy_(_channels(state[name], old.in_channels, new.in_channels))
+                fresh[name].copy_(for_channels(state[name], old.in_channels, new.in_channels))
             else:
                 fresh[name].copy_(state[name])
     return network
@@ -122,7 +122,7 @@ def _foreground(classes: tuple[str, ...]) -> tuple[str, ...]:
     return classes[1:] or classes
 
 
-def _channels(weight: Tensor, before: int, after: int) -> Tensor:
+def for_channels(weight: Tensor, before: int, after: int) -> Tensor:
     """Weights of a first convolution for another number of input channels, of the same response to gray.
 
     With a scale-space stem each feature comes once for every channel.

@@ -27,6 +27,7 @@ from napari_unet.session.model import Model
 from napari_unet.session.results import form_of_result
 from napari_unet.session.reviewing import Subject, review
 from napari_unet.session.soft import soften
+from napari_unet.standard import begins_from_base
 from napari_unet.training.loop import Trainer
 
 #: What waits its turn; the field of view does not.
@@ -243,7 +244,7 @@ class Predicting:
     def _need_trained(self) -> Trainer:
         if self._trainer is None:
             raise SessionError("make a new model or load one first")
-        if self._trainer.step == 0:
+        if self._trainer.step == 0 and not begins_from_base(self._trainer.model):
             raise SessionError("train the model first, or load one: this one has not learnt anything yet")
         return self._trainer
 

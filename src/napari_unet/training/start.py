@@ -29,12 +29,12 @@ def start_network(model: ModelConfig, seed: int, state: Mapping[str, Tensor] | N
         When the weights do not fit the model.
     """
     with seeded(seed, torch.device("cpu")):
-        new = state is None
-        network = base_network(model) if new and begins_from_base(model) else build_network(model, pretrained=new)
-    if state is None:
-        _expect_background(network, len(model.outputs))
-    else:
+        known = state is None and begins_from_base(model)
+        network = base_network(model) if known else build_network(model, pretrained=state is None)
+    if state is not None:
         _load(network, state)
+    elif not known:
+        _expect_background(network, len(model.outputs))
     return network.to(memory_format=memory_format(model.ndim))  # type: ignore[call-overload, no-any-return]
 
 

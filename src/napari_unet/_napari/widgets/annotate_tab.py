@@ -31,6 +31,12 @@ class AnnotateTab(Tab):
         self.strokes = LayerCombo("no strokes yet", self)
         self.strokes.setToolTip("The labels layer the network learns from.")
         self.new_strokes = button("New strokes", "Add a layer to paint on, and take the brush.")
+        self.suggest = button(
+            "Suggest",
+            "Show what the network that comes along takes for cells, before any stroke. Keep it, correct it by "
+            "painting, or press again to dismiss it.",
+        )
+        self.suggest.setCheckable(True)
         self.more = button("More", "Complete regions, and masks from elsewhere.")
         self.menu = QMenu(self.more)
         self.more.setMenu(self.menu)
@@ -43,6 +49,8 @@ class AnnotateTab(Tab):
     def show_state(self, state: State) -> None:
         """Show how much is painted."""
         self.classes.show_painted(state.painted, state.made)
+        self.suggest.setChecked(state.suggested)
+        self.suggest.setVisible(not state.step)
 
     def buttons(self) -> Mapping[Button, QPushButton]:
         return {"new_strokes": self.new_strokes}
@@ -54,6 +62,7 @@ class AnnotateTab(Tab):
         layout.addLayout(labelled(("I&mage", self.image), ("Stro&kes", self.strokes)))
         buttons = QHBoxLayout()
         buttons.addWidget(self.new_strokes, 2)
+        buttons.addWidget(self.suggest, 1)
         buttons.addWidget(self.more, 1)
         layout.addLayout(buttons)
         layout.addWidget(self.classes)
@@ -65,6 +74,7 @@ class AnnotateTab(Tab):
         self.image.chosen.connect(controller.choose_image)
         self.strokes.chosen.connect(controller.choose_strokes)
         self.new_strokes.clicked.connect(partial(call, controller.new_strokes))
+        self.suggest.clicked.connect(lambda on: call(partial(controller.suggest, on)))
         self.classes.picked.connect(controller.tools.pick_class)
         self.classes.valueChanged.connect(self._on_classes)
         self.classes.hidden.connect(self._on_hidden)

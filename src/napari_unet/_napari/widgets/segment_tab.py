@@ -97,7 +97,7 @@ class SegmentTab(Tab):
     def show_state(self, state: State) -> None:
         """Show what can be done, and how far it is."""
         self._show_progress(state.progress)
-        self.start.setEnabled(state.step > 0)
+        self.start.setEnabled(state.predicts)
         self.copy.setEnabled(state.step > 0)
         self.model.save_button.setEnabled(state.step > 0)
 

@@ -24,7 +24,8 @@ _DOING = {
 def in_words(state: State) -> str:
     """The session in a few words, for example ``"learning · 120 steps · cpu"``."""
     doing = _DOING[state.phase] if state.ready else "starting"
-    learnt = f"{state.step:,} step{'s' * (state.step != 1)}" if state.step else "nothing learnt yet"
+    nothing = "a suggestion" if state.suggested else "nothing learnt yet"
+    learnt = f"{state.step:,} step{'s' * (state.step != 1)}" if state.step else nothing
     return " · ".join(filter(None, (doing, learnt, state.device)))
 
 
