@@ -6,7 +6,9 @@ pytest-qt fails a test in which a slot or an event handler raises; napari's own 
 import numpy as np
 import pytest
 from napari.utils.notifications import ErrorNotification, notification_manager
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QApplication
 
 from napari_unet._napari.guidance import Phase
 from napari_unet._napari.widgets.dock import UNetWidget
@@ -71,6 +73,12 @@ def draw_both(viewer, hand):
     hand.press(canvas, Qt.Key.Key_2)
 
 
+def choose(combo, name):
+    """Take an entry as a user does."""
+    combo.setCurrentText(name)
+    combo.activated.emit(combo.currentIndex())
+
+
 def kept_strokes(dock, qtbot):
     """What the project holds of the strokes, once everything is on the disk."""
     project = dock.controller.safe.project
@@ -131,3 +139,86 @@ def test_three_hundred_classes(window, dock, hand, qtbot):
     assert painted.any()
     qtbot.waitUntil(lambda: dock.controller.state.step > 0, timeout=PATIENCE)
     assert np.array_equal(kept_strokes(dock, qtbot)["Strokes"], painted)
+
+
+def test_another_image_in_the_middle_of_a_stroke(window, learning, hand, qtbot):
+    first, strokes = window.layers["image"], window.layers["Strokes"]
+    second = window.add_image(np.zeros((48, 64), np.float32), name="second")
+    window.layers.selection.active = strokes
+    native = hand.canvas(window).native
+    left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+
+    def mouse(kind, place, button, held):
+        where = QPointF(native.mapToGlobal(place))
+        QApplication.sendEvent(
+            native, QMouseEvent(kind, QPointF(place), where, button, held, Qt.KeyboardModifier.NoModifier)
+        )
+        QApplication.processEvents()
+
+    start = middle(window) + QPoint(-60, -60)
+    before = strokes.data.copy()
+    mouse(QEvent.Type.MouseButtonPress, start, left, left)
+    mouse(QEvent.Type.MouseMove, start + QPoint(20, 0), none, left)
+    choose(learning.annotate.image, "second")
+    assert learning.controller.link.image is second
+    mouse(QEvent.Type.MouseMove, start + QPoint(40, 0), none, left)
+    mouse(QEvent.Type.MouseButtonRelease, start + QPoint(40, 0), left, none)
+    assert (strokes.data != before).any()
+    qtbot.wait(300)
+    choose(learning.annotate.image, "image")
+    assert learning.controller.link.image is first
+    qtbot.waitUntil(lambda: sum(learning.controller.state.painted) == np.count_nonzero(strokes.data), timeout=PATIENCE)
+    assert np.array_equal(kept_strokes(learning, qtbot)["Strokes"], strokes.data)
+
+
+def test_two_viewers_learn_and_one_is_closed(make_napari_viewer, window, learning, qtbot):
+    other = make_napari_viewer()  # two canvases that draw at once end in an error of OpenGL under Xvfb
+    other.add_image(np.random.default_rng(1).random((48, 64), dtype=np.float32), name="other")
+    second = open_dock(other)
+    second.annotate.new_strokes.click()
+    for value in (1, 2):
+        other.layers["Strokes"].paint((12 * value, 20), value)
+    qtbot.waitUntil(lambda: second.controller.state.step > 1, timeout=PATIENCE)
+    assert other.layers["Strokes"] is not window.layers["Strokes"]
+    second.close_session()
+    other.close()
+    step = learning.controller.state.step
+    qtbot.waitUntil(lambda: learning.controller.state.step > step, timeout=PATIENCE)
+    assert not learning.controller.state.failed
+
+
+@pytest.mark.parametrize("why", ["no permission", "no space"])
+def test_a_project_that_cannot_be_written(window, dock, hand, qtbot, monkeypatch, why):
+    from napari_unet.io import journal
+
+    real, code = journal.os.fsync, {"no permission": 13, "no space": 28}[why]
+
+    def refuse(_):
+        raise OSError(code, why)
+
+    monkeypatch.setattr(journal.os, "fsync", refuse)
+    monkeypatch.setattr("napari_unet.session.keeper.RETRY_SECONDS", 0.2)
+    dock.annotate.new_strokes.click()
+    draw_both(window, hand)
+    qtbot.waitUntil(lambda: why in dock.controller.safe.project.keeping.trouble, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: dock.controller.state.step > 1, timeout=PATIENCE)
+    monkeypatch.setattr(journal.os, "fsync", real)
+    hand.drag(hand.canvas(window), middle(window) + QPoint(-60, -40), middle(window) + QPoint(-20, -40))
+    painted = window.layers["Strokes"].data.copy()
+    qtbot.waitUntil(lambda: not dock.controller.safe.project.keeping.trouble, timeout=PATIENCE)
+    assert np.array_equal(kept_strokes(dock, qtbot)["Strokes"], painted)
+
+
+def test_train_pressed_fifty_times_with_the_mouse(window, learning, qtbot):
+    painted = window.layers["Strokes"].data.copy()
+    learning.show_page(learning.train)
+    for _ in range(50):
+        qtbot.mouseClick(learning.train.toggle, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: learning.controller.state.phase in (Phase.IDLE, Phase.TRAINING), timeout=PATIENCE)
+    if learning.controller.state.phase is Phase.IDLE:
+        qtbot.waitUntil(learning.train.toggle.isEnabled, timeout=PATIENCE)
+        qtbot.mouseClick(learning.train.toggle, Qt.MouseButton.LeftButton)
+    step = learning.controller.state.step
+    qtbot.waitUntil(lambda: learning.controller.state.step > step, timeout=PATIENCE)
+    assert not learning.controller.state.failed
+    assert np.array_equal(kept_strokes(learning, qtbot)["Strokes"], painted)
