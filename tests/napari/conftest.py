@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 if not all(importlib.util.find_spec(name) for name in ("napari", "pytestqt")):
-    collect_ignore_glob = ["test_*.py"]
+    collect_ignore_glob = ["test_*.py", "flows"]
 
 
 class FakeSession:
