@@ -103,7 +103,7 @@ def test_a_unetpp_predicts_at_a_smaller_depth(folder: Path, capsys):
 
 
 def test_info_tells_the_costs_of_settings_alone(capsys):
-    assert main(["info", "--width", "64", "--padding", "valid", "--norm", "none"]) == 0
+    assert main(["info", "--width", "64", "--padding", "valid", "--norm", "none", "--stem", "none"]) == 0
     text = capsys.readouterr().out
     assert "31.03 million parameters, 11" in text
     assert "receptive field 215 x 215 pixels, stride 16 x 16; tiles equal the whole" in text
@@ -111,6 +111,8 @@ def test_info_tells_the_costs_of_settings_alone(capsys):
     found = json.loads(capsys.readouterr().out)["costs"]
     assert (found["stride"], found["receptive_field"], found["exact_tiles"]) == ([2, 8, 8], None, False)
     assert found["training_bytes"] > 0
+    assert main(["info"]) == 0
+    assert "scale-space stem" in capsys.readouterr().out
 
 
 def test_other_tools_get_background_as_zero(model: Path, folder: Path):

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from napari_unet.cli.options import add_config, read_config
+from napari_unet.cli.options import add_config, read_model
 from napari_unet.cli.terminal import say
 from napari_unet.config import ModelConfig
 from napari_unet.session.costs import Costs, costs
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     from napari_unet.io.model_file import read_header
 
     header = read_header(options.model) if options.model else None
-    model = read_config(options, ModelConfig) if header is None else header.model
+    model = read_model(options) if header is None else header.model
     if options.json:
         about = {"model": model.model_dump(mode="json")} if header is None else header.model_dump(mode="json")
         say(json.dumps({**about, "costs": asdict(costs(model))}, indent=2))
@@ -43,7 +43,8 @@ def run(options: argparse.Namespace) -> int:
     if model.encoder:
         say(f"  encoder {model.encoder}, weights: {model.encoder_weights or 'none'}")
     else:
-        say(f"  width {model.width}, depth {model.depth}, {model.padding} padding, {model.norm} normalisation")
+        stem = ", scale-space stem" if model.stem != "none" else ""
+        say(f"  width {model.width}, depth {model.depth}, {model.padding} padding, {model.norm} normalisation{stem}")
     say(f"  intensities: percentiles {model.normalization.low:g} to {model.normalization.high:g} of the whole image")
     for line in _in_words(costs(model)):
         say(f"  {line}")

@@ -8,8 +8,9 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from napari_unet.config import Config
+from napari_unet.config import Config, ModelConfig
 from napari_unet.session.recipe import config_fields, option_text
+from napari_unet.standard import standard_model, suited
 
 C = TypeVar("C", bound=Config)
 
@@ -40,6 +41,13 @@ def read_config(options: argparse.Namespace, config: type[C], base: C | None = N
             place = place.setdefault(part, {})
         place[path[-1]] = getattr(options, name)
     return config(**values)
+
+
+def read_model(options: argparse.Namespace, base: ModelConfig | None = None) -> ModelConfig:
+    """A new model as asked for on the command line, over `base`, which is the standard one by default."""
+    base = base or standard_model()
+    found = read_config(options, ModelConfig, base)
+    return found if hasattr(options, "stem") else suited(found, base)
 
 
 def _add(group: argparse._ArgumentGroup, path: tuple[str, ...], field: FieldInfo) -> None:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_unet.cli.options import add_config, read_config
+from napari_unet.cli.options import add_config, read_config, read_model
 from napari_unet.cli.terminal import say
 from napari_unet.cli.work import learn
 from napari_unet.config import ModelConfig, TrainConfig
 from napari_unet.errors import AnnotationError, ConfigError
-from napari_unet.standard import suited
 
 if TYPE_CHECKING:
     from napari_unet.io.project_state import Settings
@@ -152,5 +151,4 @@ def _model_config(options: argparse.Namespace, work: _Work) -> ModelConfig:
     if work.settings is not None:
         base = work.settings.model.replace(in_channels=base.in_channels)
     named = getattr(options, "channels", ())
-    found = read_config(options, ModelConfig, base.replace(in_channels=len(named), channels=named) if named else base)
-    return found if hasattr(options, "stem") else suited(found, base)
+    return read_model(options, base.replace(in_channels=len(named), channels=named) if named else base)
