@@ -47,6 +47,23 @@ def sentence(capsys: pytest.CaptureFixture[str], words: list[str]) -> str:
     return lines[0]
 
 
+def test_parts_have_the_pixels_of_the_whole(model: Path, folder: Path, capsys):
+    stack = np.random.default_rng(0).integers(0, 255, (3, 64, 80)).astype(np.uint8)
+    tifffile.imwrite("stack.tif", stack, photometric="minisblack", metadata={"axes": "ZYX"})
+    words = ["predict", "--model", "m.unet", "--device", "cpu", "--output", "probabilities", "stack.tif"]
+    parts = ["--part", "1,10:40,0:30", "--part", "1,30:64,20:80", "--part", "2"]
+    assert main([*words, "whole.tif"]) == 0
+    assert main([*words, "parts.tif", *parts]) == 0
+    whole, found = tifffile.imread("whole.tif"), tifffile.imread("parts.tif")
+    there = np.zeros(stack.shape, bool)
+    there[1, 10:40, :30] = there[1, 30:, 20:] = there[2] = True
+    axis = whole.shape.index(2)
+    np.testing.assert_allclose(np.moveaxis(found, axis, 0), np.where(there, np.moveaxis(whole, axis, 0), 0), atol=1e-5)
+    for wrong, word in {"3": "below", "0,0,0:4,0:4": "axis", "0:4": "START:STOP", "90:95,0:4": "outside"}.items():
+        assert word in sentence(capsys, [*words, "new.tif", "--part", wrong])
+        assert not Path("new.tif").exists()
+
+
 def test_train_predict_evaluate_info(model: Path, folder: Path, capsys):
     assert main(["predict", "--model", "m.unet", "image.tif", "labels.tif", "--tile", "32"]) == 0
     labels = tifffile.imread(folder / "labels.tif")

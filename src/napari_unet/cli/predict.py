@@ -46,8 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--axes", help="Axes of the images, for example TZCYX; read from the files if not given.")
     parser.add_argument(
         "--part",
+        action="append",
+        default=[],
         metavar="PART",
-        help="Only a part, for example 3,10:60,0:90: slice 3, there rows 10 to 59 and columns 0 to 89; the rest is 0.",
+        help="Only a part, for example 3,10:60,0:90: slice 3, there rows 10 to 59 and columns 0 to 89; the rest is 0. "
+        "Give it several times for several parts.",
     )
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--overwrite", action="store_true", help="Replace existing results.")
@@ -75,8 +78,8 @@ def _segment_folder(model: Model, config: PredictConfig, options: argparse.Names
     from napari_unet.session.folder_run import predict_folder
     from napari_unet.session.messages import FileDone, FilePart
 
-    if options.axes or options.resume:
-        raise ConfigError("leave out --axes and --resume: of a folder each image says its own axes")
+    if options.axes or options.resume or options.part:
+        raise ConfigError("leave out --axes, --part and --resume: of a folder each image says its own axes")
     progress = Progress()
 
     def report(event: Event) -> None:
@@ -123,7 +126,7 @@ def _segment(model: Model, config: PredictConfig, path: Path, target: Path, opti
 
     image = read_image(path)
     _check_memory(model, config, image, options.axes or image.axes)
-    result = _predict(model, config, image, options.axes or image.axes, Part.parse(options.part or ""))
+    result = _predict(model, config, image, options.axes or image.axes, [Part.parse(part) for part in options.part])
     axes = (options.axes or image.axes).replace("S", "").replace("C", "")
     if config.output == "probabilities":
         axes = "C" + axes
@@ -162,24 +165,30 @@ def _check_memory(model: Model, config: PredictConfig, image: LoadedImage, axes:
         )
 
 
-def _predict(model: Model, config: PredictConfig, image: LoadedImage, axes: str, part: Part) -> Any:
+def _predict(model: Model, config: PredictConfig, image: LoadedImage, axes: str, parts: list[Part]) -> Any:
     """The result, with progress on the terminal."""
     from napari_unet.data.channels import source_for
     from napari_unet.prediction.outputs import as_wanted
+    from napari_unet.prediction.regions import predict_parts
     from napari_unet.prediction.rescaling import predictor_for
 
     source = source_for(model.config, image.array, axes, names=image.channels, wanted=config.channels)
     predictor = predictor_for(model.network, model.config, config, spacing=image.spacing)
-    progress = Progress()
+    for part in parts:
+        part.check(source)
+    whole = [(0, size) for size in source.spatial]
+    found = [(part.lead, [slice(*edge) for edge in part.box or whole]) for part in parts]
     with stop_on_interrupt() as should_stop:
-        result = predictor.predict(
-            source,
-            output=config.output,
-            leads=[part.lead] if part.lead else None,
-            box=[slice(*edge) for edge in part.box] if part.box else None,
-            should_stop=should_stop,
-            report=progress.show,
-        )
+        options: dict[str, Any] = {
+            "output": config.output,
+            "should_stop": should_stop,
+            "report": Progress().show,
+        }
+        if len(found) > 1:
+            result = predict_parts(predictor, source, found, **options)
+        else:
+            lead, box = found[0] if found else ((), None)
+            result = predictor.predict(source, leads=[lead] if lead else None, box=box, **options)
         if should_stop():
             raise ImageError(f"interrupted: {image.name} was not segmented")
     return as_wanted(result, config)

@@ -17,6 +17,7 @@ from napari_unet.data.normalize import Normalizer
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import PredictionError
 from napari_unet.events import Event, Masked, TileDone, VolumeProgress, Warned, never
+from napari_unet.prediction.constant import Answers
 from napari_unet.prediction.instances import marks_of, pieces_of, reach
 from napari_unet.prediction.outputs import as_wanted
 from napari_unet.prediction.predictor import Predictor
@@ -138,9 +139,10 @@ class VolumePredictor:
             Progress after each tile, and each unit once.
         """
         self._predictor.settle(self._source, self._normalizer)
+        answers = self._predictor.answers()
         clock = Clock("predict", len(self.grid), len(self.grid) - len(numbers))
         for number in numbers:
-            unit = yield from self._unit(number, clock, should_stop)
+            unit = yield from self._unit(number, clock, answers, should_stop)
             if unit is None:
                 return
             yield unit
@@ -148,7 +150,7 @@ class VolumePredictor:
             yield clock.now()
 
     def _unit(
-        self, number: int, clock: Clock, should_stop: Callable[[], bool]
+        self, number: int, clock: Clock, answers: Answers, should_stop: Callable[[], bool]
     ) -> Generator[VolumeProgress | Warned, None, Unit | None]:
         box = self.grid[number]
         parts = dict(zip(self._axes, box, strict=True))
@@ -160,6 +162,7 @@ class VolumePredictor:
             normalizer=self._normalizer,
             leads=list(product(*(range(parts[a].start, parts[a].stop) for a in self._source.lead_axes))),
             box=[parts[a] for a in self._source.spatial_axes],
+            answers=answers,
             should_stop=should_stop,
         )
         part = [parts[a] for a in self._source.label_axes]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
 
@@ -33,6 +33,7 @@ from napari_unet.prediction.budget import (
     prompt_operations,
     work_of_plan,
 )
+from napari_unet.prediction.constant import Answers, blank_around
 from napari_unet.prediction.ensemble import ensemble, turns
 from napari_unet.prediction.instances import marks_of, objects_of
 from napari_unet.prediction.linking import Linker
@@ -58,6 +59,8 @@ _TYPE: dict[str, npt.DTypeLike] = {
     "probabilities": np.float32,
     "uncertainty": np.float32,
 }
+#: Operations from which on it is worth looking for parts of an image that are one value.
+WORK = 1e10
 _FORMAT = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
@@ -69,6 +72,7 @@ class Work:
     plan: TilePlan
     leads: tuple[tuple[int, ...], ...]
     form: Form
+    answers: Answers
     should_stop: Callable[[], bool]
 
     @property
@@ -153,6 +157,7 @@ class Predictor:
         leads: Sequence[tuple[int, ...]] | None = None,
         box: Sequence[slice] | None = None,
         centre: Sequence[int] | None = None,
+        answers: Answers | None = None,
         should_stop: Callable[[], bool] = never,
     ) -> Iterator[TileDone | Warned]:
         """Segment an image or a part of it, one tile at a time.
@@ -175,6 +180,8 @@ class Predictor:
             Spatial part to segment; only it and its halo are read. Labels and probabilities are those of the whole.
         centre : sequence of int, optional
             Tiles near this spatial pixel come first.
+        answers : Answers, optional
+            What this network says of constant pixels, see `answers`; give it for many parts of one image.
         should_stop : callable
             Polled before every tile; returning True ends the prediction.
 
@@ -198,8 +205,8 @@ class Predictor:
         dtype = self._dtype or self._found_type(reader, plan, len(places))
         form = in_type(self._form(output), self.device, dtype)
         if isinstance(form, Snapshot) and self._tile is None and centre is None:
-            plan = self._swept(source, plan, box)
-        work = Work(reader, plan, places, form, should_stop)
+            plan = self._spared(source, plan, places)
+        work = Work(reader, plan, places, form, answers or self.answers(), should_stop)
         return self._objects(work) if output == "instances" else self._classes(work, output)
 
     def settle(self, source: ImageSource, normalizer: Normalizer) -> None:
@@ -207,6 +214,10 @@ class Predictor:
         if self._dtype is None:
             positions = sum(1 for _ in source.planes())
             self._dtype = self._found_type(TileReader(source, normalizer), self._plan(source, None, None), positions)
+
+    def answers(self) -> Answers:
+        """To remember what the network, as it is now, says of constant pixels: for one output of one image."""
+        return Answers(self.geometry, self.device)
 
     def predict(
         self,
@@ -291,6 +302,13 @@ class Predictor:
             self._speed = measure_speed(form_of(self._network, self.geometry), self.model, self.geometry, self.device)
         return plan if self._speed is None else choose_plan(*options, speed=self._speed)
 
+    def _spared(self, source: ImageSource, plan: TilePlan, places: Sequence[tuple[int, ...]]) -> TilePlan:
+        """The same with less work: without the parts that are one value, and slab by slab."""
+        if len(places) > 1 or work_of_plan(self.model, plan, self.geometry) < WORK:
+            return self._swept(source, plan, plan.box)
+        box, blank = blank_around(source, places[0], plan.box, self.geometry)
+        return replace(self._swept(source, self._plan(source, box, None) if blank else plan, box), blank=blank)
+
     def _swept(self, source: ImageSource, plan: TilePlan, box: Sequence[slice] | None) -> TilePlan:
         """The same work in larger tiles, slab by slab, where that saves halo."""
         if len(plan) < 2 or not sweeps(self.model, self.geometry):
@@ -307,7 +325,7 @@ class Predictor:
         """Each tile of each position as soon as it is computed."""
         if not self.geometry.exact and len(work.plan) > 1:
             yield Warned("this network looks at a whole image at once, so its tiles differ a little from the whole")
-        alone = work.total == 1 or work.plan.slabs is not None
+        alone = work.total == 1 or work.plan.slabs is not None or work.plan.blank
         size = 1 if alone else choose_batch(work.plan, self.model, self.geometry, self.device, self._memory())
         slabs = Slabs(self._solver)
         done = bad = 0
@@ -327,7 +345,7 @@ class Predictor:
         convert = (_CONVERT_BOUNDARY if self.model.has_boundary else _CONVERT)[output]
         if output == "uncertainty" and self._disagreement:
             convert = to_last
-        found = slabs.solve(work.form, work.reader, batch, convert)
+        found = work.answers.solve(slabs.solve, work.form, work.reader, batch, convert)
         for (lead, tile), data in zip(batch.places, found, strict=True):
             if work.should_stop():
                 return

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from napari_unet.config import Output
 from napari_unet.data.normalize import Normalizer, fit_normalizer
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import ConfigError
-from napari_unet.events import Masked, TileDone, Warned, never
+from napari_unet.events import Event, Masked, TileDone, Warned, never
 from napari_unet.prediction.predictor import Predictor
+from napari_unet.prediction.tiling import without
 
 Box = tuple[slice, ...]
 
@@ -62,6 +66,43 @@ def predict_boxes(
     return _each(predictor, source, parts, should_stop, options)
 
 
+def predict_parts(
+    predictor: Predictor,
+    source: ImageSource,
+    parts: Sequence[tuple[tuple[int, ...], Sequence[slice]]],
+    *,
+    output: Output = "labels",
+    should_stop: Callable[[], bool] = never,
+    report: Callable[[Event], object] = lambda event: None,
+) -> npt.NDArray[Any]:
+    """Segment parts of an image into an array of its size, which is 0 elsewhere.
+
+    Parameters
+    ----------
+    predictor, source, output, should_stop
+        As for `predict_boxes`.
+    parts : sequence of (lead, box)
+        Positions along the leading axes, or ``()`` for all, each with a spatial box.
+    report : callable
+        Told every event.
+    """
+    normalizer = fit_normalizer(source, predictor.model.normalization)
+    result: npt.NDArray[Any] = np.zeros(source.label_shape, np.uint8)
+    begun = False
+    for lead in dict.fromkeys(lead for lead, _ in parts):
+        boxes = [box for other, box in parts if other == lead]
+        options: dict[str, Any] = {"output": output, "normalizer": normalizer, "should_stop": should_stop}
+        for event in predict_boxes(predictor, source, boxes, leads=[lead] if lead else None, **options):
+            report(event)
+            if not isinstance(event, TileDone) or event.data is None:
+                continue
+            if not begun:
+                more = event.data.shape[: event.data.ndim - source.ndim]
+                result, begun = np.zeros(more + source.label_shape, event.data.dtype), True
+            result[(slice(None),) * (result.ndim - len(event.index)) + event.index] = event.data
+    return result
+
+
 def disjoint(boxes: Sequence[Sequence[slice]], shape: Sequence[int]) -> list[Box]:
     """Boxes without a common pixel that cover the same pixels; empty ones are left out.
 
@@ -75,21 +116,9 @@ def disjoint(boxes: Sequence[Sequence[slice]], shape: Sequence[int]) -> list[Box
         ranges = [part.indices(n)[:2] for part, n in zip(box, shape, strict=True)]
         rest = [tuple(slice(a, b) for a, b in ranges)] if all(b > a for a, b in ranges) else []
         for known in list(found):
-            rest = [piece for part in rest for piece in _without(part, known)]
+            rest = [piece for part in rest for piece in without(part, known)]
         found += rest
     return found
-
-
-def _without(box: Box, other: Box) -> Iterator[Box]:
-    """`box` without `other`, in at most two boxes per axis."""
-    common = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(box, other, strict=True)]
-    if any(part.stop <= part.start for part in common):
-        yield box
-        return
-    for axis, (whole, cut) in enumerate(zip(box, common, strict=True)):
-        for part in (slice(whole.start, cut.start), slice(cut.stop, whole.stop)):
-            if part.stop > part.start:
-                yield (*common[:axis], part, *box[axis + 1 :])
 
 
 def _each(

@@ -79,9 +79,9 @@ class RescalingPredictor(Predictor):
         ones, zeros = (1,) * source.ndim, (0,) * source.ndim
         return plan_tiles(source.spatial, sides, Geometry(ones, zeros, zeros, zeros), box=box, centre=centre)
 
-    def _swept(self, source: ImageSource, plan: TilePlan, box: Sequence[slice] | None) -> TilePlan:
-        """Pieces are swept one by one, where they are predicted."""
-        return super()._swept(source, plan, box) if self._other(source) is source else plan
+    def _spared(self, source: ImageSource, plan: TilePlan, places: Sequence[tuple[int, ...]]) -> TilePlan:
+        """Work is spared piece by piece, where they are predicted."""
+        return super()._spared(source, plan, places) if self._other(source) is source else plan
 
     def _classes(self, work: Work, output: Output) -> Iterator[TileDone | Warned]:
         """Each piece, from its box of the resampled image."""
@@ -108,7 +108,11 @@ class RescalingPredictor(Predictor):
         result: npt.NDArray[Any] | None = None
         shape = tuple(part.stop - part.start for part in grid.box)
         start = [part.start for part in grid.box]
-        options: dict[str, Any] = {"normalizer": work.reader.normalizer, "should_stop": work.should_stop}
+        options: dict[str, Any] = {
+            "normalizer": work.reader.normalizer,
+            "answers": work.answers,
+            "should_stop": work.should_stop,
+        }
         for event in self._plain.tiles(other, output=output, leads=[lead], box=grid.box, **options):
             if not isinstance(event, TileDone) or event.data is None:
                 continue

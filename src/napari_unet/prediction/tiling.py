@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise, product
+from itertools import chain, pairwise, product
 from math import prod
 from typing import TypeVar
 
@@ -82,6 +82,8 @@ class TilePlan:
         Tiles near this pixel come first; None for the order of the array.
     slabs : (int, int, int) or None
         Tiles are cut into slabs: along which axis, of how many pixels, and how many more pixels one of them reads.
+    blank : tuple of Tile
+        Tiles beside the others that are likely of one value, of any size; they come first.
     """
 
     spans: tuple[tuple[tuple[int, int, int], ...], ...]
@@ -89,22 +91,26 @@ class TilePlan:
     margin: Ints
     centre: Ints | None = field(default=None)
     slabs: tuple[int, int, int] | None = field(default=None)
+    blank: tuple[Tile, ...] = field(default=())
 
     @property
     def box(self) -> tuple[slice, ...]:
         """All that the tiles write."""
-        return tuple(slice(axis[0][0], axis[-1][1]) if axis else slice(0, 0) for axis in self.spans)
+        parts = [tuple(slice(axis[0][0], axis[-1][1]) if axis else slice(0, 0) for axis in self.spans)]
+        parts += [tile.write for tile in self.blank]
+        return tuple(slice(min(p.start for p in axis), max(p.stop for p in axis)) for axis in zip(*parts, strict=True))
 
     def __len__(self) -> int:
         if self.slabs is None:
-            return prod(len(axis) for axis in self.spans)
+            return prod(len(axis) for axis in self.spans) + len(self.blank)
         along, step, _ = self.slabs
         slabs = sum(-(-(b - a) // step) for a, b, _ in self.spans[along])
-        return slabs * prod(len(axis) for i, axis in enumerate(self.spans) if i != along)
+        return slabs * prod(len(axis) for i, axis in enumerate(self.spans) if i != along) + len(self.blank)
 
     def __iter__(self) -> Iterator[Tile]:
         tiles = (self._tile(spans) for spans in self._ordered())
-        return tiles if self.slabs is None else (slab for tile in tiles for slab in self._cut(tile, *self.slabs))
+        rest = tiles if self.slabs is None else (slab for tile in tiles for slab in self._cut(tile, *self.slabs))
+        return chain(self.blank, rest)
 
     def swept(self, along: int, step: int, geometry: Geometry) -> TilePlan:
         """The same tiles, each computed in slabs of `step` pixels along an axis."""
@@ -195,6 +201,18 @@ def plan_tiles(
         geometry.margin,
         tuple(centre) if centre is not None else None,
     )
+
+
+def without(box: tuple[slice, ...], other: Sequence[slice]) -> Iterator[tuple[slice, ...]]:
+    """`box` without `other`, in at most two boxes per axis."""
+    common = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(box, other, strict=True)]
+    if any(part.stop <= part.start for part in common):
+        yield box
+        return
+    for axis, (whole, cut) in enumerate(zip(box, common, strict=True)):
+        for part in (slice(whole.start, cut.start), slice(cut.stop, whole.stop)):
+            if part.stop > part.start:
+                yield (*common[:axis], part, *box[axis + 1 :])
 
 
 class _Grid:

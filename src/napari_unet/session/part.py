@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from napari_unet.data.source import ImageSource
 from napari_unet.errors import ConfigError
 from napari_unet.session.commands import Box
 
@@ -51,6 +52,19 @@ class Part:
         if any(start < 0 or stop <= start for start, stop in box):
             raise ConfigError(f"give each edge of a part as START:STOP, STOP the larger one, not '{text}'")
         return cls(lead, box or None)
+
+    def check(self, source: ImageSource) -> None:
+        """Raise `ConfigError` unless an image has this part."""
+        if self.lead and len(self.lead) != len(source.lead):
+            axes = " ".join(source.lead_axes) or "none"
+            raise ConfigError(f"give one number for each axis before {source.spatial_axes} ({axes}), not '{self}'")
+        if any(not 0 <= place < size for place, size in zip(self.lead, source.lead, strict=False)):
+            raise ConfigError(f"give numbers below {', '.join(map(str, source.lead))}: the image has no part '{self}'")
+        if self.box is not None and len(self.box) != source.ndim:
+            raise ConfigError(f"give START:STOP for each of {' '.join(source.spatial_axes)}, not '{self}'")
+        if any(start >= size for (start, _), size in zip(self.box or (), source.spatial, strict=False)):
+            sizes = " x ".join(map(str, source.spatial))
+            raise ConfigError(f"choose a part of the image, which has {sizes} pixels: '{self}' lies outside")
 
     def python(self) -> str:
         """As arguments of `Model.predict`."""
