@@ -62,12 +62,28 @@ def test_it_is_shown_with_one_click_and_dismissed_with_another(dock, qtbot):
     suggest(dock, qtbot)
 
 
-def test_it_is_kept_by_segmenting(dock, qtbot):
+def test_it_is_kept_by_segmenting(dock, qtbot, tmp_path):
     suggest(dock, qtbot)
     dock.show_page(dock.segment)
     click(qtbot, dock.segment.start)
     qtbot.waitUntil(lambda: dock.controller.state.progress is None, timeout=30_000)
     assert np.array_equal(dock.viewer.layers["Prediction"].data, suggestion(dock))
+    dock.controller.save(tmp_path / "suggested.unet")
+    qtbot.waitUntil((tmp_path / "suggested.unet").exists, timeout=10_000)
+    again = nu.Model.load(tmp_path / "suggested.unet").predict(
+        dock.viewer.layers["cells"].data, axes="YX", device="cpu"
+    )
+    assert np.array_equal(again, suggestion(dock))
+
+
+def test_its_objects_are_previewed(dock, qtbot):
+    suggest(dock, qtbot)
+    dock.show_page(dock.segment)
+    dock.segment.output.setFocus()
+    qtbot.keyClick(dock.segment.output, Qt.Key.Key_Down)
+    assert dock.segment.output.currentText() == "Objects"
+    layers = dock.viewer.layers
+    qtbot.waitUntil(lambda: any(x.name == "Objects (preview)" and x.data.max() > 1 for x in layers), timeout=30_000)
 
 
 def test_strokes_correct_it(dock, qtbot, hand):

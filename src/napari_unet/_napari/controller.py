@@ -298,7 +298,7 @@ class Controller:
     @in_words
     def save(self, path: str | Path) -> None:
         """Write the model to a file."""
-        if not self.state.step:
+        if not self.state.predicts:
             raise ModelFileError("There is nothing to save yet: press Train first.")
         self._parts.need_session()
         self.answers.saving = True

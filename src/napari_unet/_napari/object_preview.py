@@ -97,7 +97,7 @@ class ObjectPreview:
         parts, config = self._parts, self._settings().predicting
         if config.output != "instances" or parts.link.image is None or parts.model.config is None:
             return
-        if not self.board.state.step or parts.client.dead:
+        if not self.board.state.predicts or parts.client.dead:
             return
         view = parts.link.view(parts.need_model().ndim)
         if view is not None:

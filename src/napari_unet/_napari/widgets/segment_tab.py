@@ -98,8 +98,8 @@ class SegmentTab(Tab):
         """Show what can be done, and how far it is."""
         self._show_progress(state.progress)
         self.start.setEnabled(state.predicts)
-        self.copy.setEnabled(state.step > 0)
-        self.model.save_button.setEnabled(state.step > 0)
+        self.copy.setEnabled(state.predicts)
+        self.model.save_button.setEnabled(state.predicts)
 
     def buttons(self) -> Mapping[Button, QPushButton]:
         return {"segment": self.start, "save": self.model.save_button}
