@@ -63,7 +63,7 @@ def test_another_file_is_refused_in_one_sentence(path: Path, tmp_path: Path, mod
 def test_the_wrong_number_of_channels_is_refused_in_one_sentence(tmp_path: Path, models: dict[int, str], capsys):
     path = next(path for path in FILES if path.name == "xyc_8bit__cyto_nuclei.tif")
     (line,) = predict(models[3], path, tmp_path / "labels.tif", capsys)
-    assert "choose 3 of the image's 2 channels" in line
+    assert "choose an image with 3 channels" in line
 
 
 def test_the_folder_holds_what_it_should():

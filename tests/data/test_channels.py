@@ -41,8 +41,8 @@ def test_chosen_channels_of_any_axes(axes):
         (("GFP", "actin"), (), "channel 'DAPI'.*GFP, actin"),
         ((), ("far red",), "channel 'far red'.*4 without names"),
         ((), ("0", "4"), "channel '4'"),
-        ((), (), "choose 2 of the image's 4 channels .DAPI, actin."),
-        (NAMES, ("0",), "choose 2 of the image's 1"),
+        ((), (), "choose 2 of the image's 4 channels .DAPI, actin., for example channels=0,1;"),
+        (NAMES, ("0",), "image with 2 channels .* has 1"),
     ],
 )
 def test_a_missing_channel_is_named(names, wanted, words):

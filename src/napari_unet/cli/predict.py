@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_unet.session.model import Model
 
 ZARR = ".zarr"
+ENDINGS = (".tif", ".tiff", ZARR)
 #: Results of more than so many GB go to a store, unless more memory is given.
 MEMORY = 8.0
 
@@ -107,6 +108,13 @@ def _segment_folder(model: Model, config: PredictConfig, options: argparse.Names
 def _targets(options: argparse.Namespace) -> list[tuple[Path, Path]]:
     """Where each result goes; a clash or an existing file is refused before any work is done."""
     into_folder = len(options.images) > 1 or (options.out.is_dir() and options.out.suffix != ZARR)
+    named = options.out.suffix.lower() in ENDINGS
+    if into_folder and named and not options.out.is_dir():
+        raise ConfigError(f"give a folder to write several images to, not '{options.out}'")
+    if not into_folder and not named:
+        raise ConfigError(f"give OUT a name that ends in .tif or .ome.zarr, or make the folder '{options.out}' first")
+    if not into_folder and not options.out.absolute().parent.is_dir():
+        raise ConfigError(f"make the folder first: '{options.out.parent}' is not there")
     pairs = [(path, options.out / f"{path.stem}.tif" if into_folder else options.out) for path in options.images]
     if len({target for _, target in pairs}) < len(pairs):
         raise ConfigError("segment images of the same name one folder at a time: their results would overwrite")

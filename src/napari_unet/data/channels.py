@@ -73,7 +73,12 @@ def _number(wanted: str | int, names: Sequence[str], count: int) -> int:
 
 
 def _sentence(model: ModelConfig, count: int) -> str:
+    wanted = model.in_channels
     named = f" ({', '.join(model.channels)})" if model.channels else ""
+    if count < wanted:
+        return f"choose an image with {wanted} channels{named}, from as many the model learnt: this one has {count}"
+    first = ",".join(str(number) for number in range(wanted))
     return (
-        f"choose {model.in_channels} of the image's {count} channels{named}; the model learnt from {model.in_channels}"
+        f"choose {wanted} of the image's {count} channels{named}, for example channels={first}; "
+        f"the model learnt from {wanted}"
     )

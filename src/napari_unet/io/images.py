@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.format import MAGIC_PREFIX
 
 from napari_unet.data.source import ArrayLike, guess_axes
 from napari_unet.errors import ImageError
@@ -190,6 +191,9 @@ def _read_picture(path: Path) -> Loaded:
 
 def _read_npy(path: Path) -> Loaded:
     """NumPy's own format, mapped; an array of objects would run code and is refused by NumPy."""
+    with path.open("rb") as file:
+        if file.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:
+            raise ValueError("not a file of NumPy")
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     return array, guess_axes(array.shape, rgb=looks_like_colours(array.shape)), None, ()
 
