@@ -166,13 +166,14 @@ class Film:
             self.dock.controller.stop()
         self.until(lambda: self.state.phase is Phase.IDLE)
 
-    def objects(self, label: str, **changes: float) -> QWidget:
-        """Choose *Objects* and say below how they are made; gives the input of that label."""
+    def objects(self, **changes: float) -> QWidget:
+        """Choose *Objects* and say below how they are made; gives the choice of what becomes of slices."""
         self.until(lambda: self.state.progress is None)
         page = self.dock.segment
         self.choose(page.output, "Objects")
         page.objects.setValue(InstanceConfig(**changes))
-        return self.field(page.objects, label)
+        self.show(page.objects.stack)
+        return page.objects.stack
 
     def segment(self, result: str = "Classes") -> None:
         """**Segment image** on *Segment*, to the end."""

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from napari_unet._napari.controller import Controller
 from napari_unet._napari.guidance import Phase
 from napari_unet.config import ModelConfig
 from napari_unet.events import Finished, Saved, Started, Step
+from napari_unet.networks.geometry import geometry
 from napari_unet.session import commands as do
 from napari_unet.session.arrays import close_array, open_array
 from napari_unet.session.messages import Failed, ModelChanged, PredictionDone, Ready, Tile, WorkerDied
@@ -507,3 +509,26 @@ def test_close_undoes_everything(trained, session, viewer):
     viewer.layers["Strokes"].paint((20, 20), 2)
     viewer.layers.remove("image")
     assert trained.link.image is None
+
+
+@pytest.mark.parametrize("scale", [(2.0, 0.5, 0.5), (1, 1, 1)])
+def test_a_3d_network_knows_the_size_of_the_voxels(viewer, session, clock, paint_both, scale):
+    viewer.layers.clear()
+    viewer.add_image(np.zeros((17, 30, 30), np.float32), scale=scale)
+    controller = Controller(viewer, session, clock)
+    controller.set_live(False)
+    controller.new_strokes()
+    paint_both(controller.link.strokes)
+    controller.tick()
+    controller.set_model(controller.model.replace(ndim=3, depth=2, stem="none", weights="random"))
+    controller.train()
+    made = session.sent(do.NewModel)[-1].config
+    assert made.spacing == (scale if scale[0] != 1 else None)
+    stride = geometry(made).stride
+    assert (stride[0] < stride[1]) is (scale[0] != 1)
+    session.events.append(Step(step=3, loss=0.5, learning_rate=1e-3, seconds=1.0))
+    controller.tick()
+    controller.set_model(controller.model)
+    assert "Start again" not in controller.state.message  # nothing was changed
+    controller.set_model(controller.model.replace(ndim=2))  # and back to slices
+    controller.close()

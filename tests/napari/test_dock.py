@@ -6,7 +6,11 @@ import weakref
 import numpy as np
 import pytest
 from napari.layers import Image, Labels
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtTest import QTest
 
+from napari_unet._napari.guidance import NAMES
 from napari_unet._napari.widgets.dock import UNetWidget
 from napari_unet.config import ModelConfig
 from napari_unet.events import Finished, Started, Step
@@ -297,3 +301,41 @@ def test_finished_training_returns_the_button(dock, session):
     tick(dock, session, Finished("stopped", 2, 0.2))
     assert dock.train.toggle.text() == "Train"
     assert dock.train.toggle.isEnabled()
+
+
+@pytest.mark.parametrize("output", ["Classes", "Objects", "Probabilities", "Uncertainty"])
+@pytest.mark.parametrize("what", ["Whole image or stack", "What is in view", "Folder of images"])
+def test_hints_call_a_button_what_stands_on_it(dock, session, what, output):
+    train(dock, session)
+    tick(dock, session, Finished("stopped", 3, 1.0))
+    segment = dock.segment
+    for combo, text in ((segment.what, what), (segment.output, output)):
+        combo.setCurrentText(text)
+        combo.activated.emit(combo.currentIndex())
+    assert f"Press {segment.start.text()}" in dock.status.text()
+    assert segment.start.styleSheet()
+
+
+def test_other_buttons_are_called_what_stands_on_them(dock, session):
+    assert dock.annotate.new_strokes.text() == NAMES["new_strokes"]
+    assert dock.train.toggle.text() == NAMES["train"]
+    assert dock.segment.model.save_button.text().removesuffix("…") == NAMES["save"]
+    train(dock, session)
+    dock.train.pause.click()
+    assert dock.train.pause.text() == NAMES["pause"]
+
+
+def test_the_key_f1_opens_the_help_of_the_page_in_front(dock, qtbot, monkeypatch):
+    opened = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toString()))
+    dock.window().show()
+    canvas = dock.controller.link.viewer.window._qt_viewer.canvas.native
+    for page, words in ((dock.train, "training"), (dock.review, "correcting")):
+        dock.show_page(page)
+        with qtbot.waitExposed(dock.window()):
+            dock.window().activateWindow()
+        for widget in (page, canvas):
+            widget.setFocus()
+            QTest.qWait(50)
+            qtbot.keyClick(widget, Qt.Key.Key_F1)
+            assert words in opened.pop()

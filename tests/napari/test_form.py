@@ -192,3 +192,29 @@ def test_many_classes_scroll(classes):
     classes.setValue(ModelConfig(classes=names))
     assert classes._table.rowCount() == 60
     assert classes._table.height() < 300
+
+
+def shown_in(form):
+    """Every input of a form and of the forms in it."""
+    for field in form._fields.values():
+        yield from shown_in(field) if isinstance(field, ConfigForm) else [field]
+
+
+@pytest.mark.parametrize("config", [ModelConfig(), TrainConfig(), PredictConfig()])
+def test_settings_and_choices_are_in_plain_words_with_the_exact_name_in_the_tooltip(form, config):
+    for field in shown_in(form(config)):
+        assert field.label[0].isupper()
+        assert "_" not in field.label
+        assert field._input.native.toolTip().endswith(f"({field._input.label})")
+        for word in getattr(field._input, "_choices", None) or ():
+            assert isinstance(word, tuple)
+
+
+def test_a_choice_is_made_by_its_words_and_keeps_its_value(form, qtbot):
+    made = form(ModelConfig())
+    box = made._fields["ndim"]._input.native
+    assert made._fields["ndim"].label == "Looks at"
+    assert [box.itemText(row) for row in range(box.count())] == ["slices (2D)", "volumes (3D)"]
+    box.setCurrentIndex(1)
+    assert made.value().ndim == 3
+    assert "ndim=3" in box.itemData(1, 3)  # Qt.ToolTipRole

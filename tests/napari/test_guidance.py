@@ -21,7 +21,7 @@ READY = {"image": True, "strokes": True, "ready": True}
         ({**READY, "painted": (9, 9), "step": 5}, "Segment image"),
         ({"image": True, "step": 5}, "Segment image"),
         ({**READY, "painted": (9, 9), "step": 5, "segmenting": True}, "Cancel"),
-        ({**READY, "painted": (9, 9), "step": 5, "segmented": True}, "Save the model"),
+        ({**READY, "painted": (9, 9), "step": 5, "segmented": True}, "Press Save model"),
         ({**READY, "painted": (9, 9), "step": 5, "segmented": True, "saved": True}, "model is saved"),
     ],
 )

@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+from napari.layers import Image
+from napari.layers.labels._labels_utils import get_contours
 
+from napari_unet._napari import prediction_layer
 from napari_unet._napari.autopilot import IDLE_SECONDS, REST_SECONDS
 from napari_unet._napari.guidance import Phase
+from napari_unet._napari.outlines import Outlines, outlined
 from napari_unet.config import ModelConfig
 from napari_unet.events import Finished, Started, Step
 from napari_unet.session import commands as do
@@ -188,12 +192,45 @@ def test_probabilities_are_a_layer_of_their_own(learning, session):
 
 def test_classes_filled_and_outlined(learning, session):
     learning.show_as("outline")
-    assert learning.link.prediction.contour == 1
-    assert learning.link.prediction.visible
+    prediction = learning.link.prediction
+    assert prediction.contour > 0
+    assert prediction.opacity == 1
+    assert prediction.visible
     assert not learning.link.soft.visible
     learning.show_as("fill")
-    assert learning.link.prediction.contour == 0
+    assert prediction.contour == 0
+    assert prediction.opacity < 0.5
     learning.link.view_changed.emit()
+
+
+def test_outlines_are_as_wide_on_the_screen_when_the_view_is_further(learning, session, clock):
+    learning.show_as("outline")
+    camera = learning.link.viewer.scene.camera
+    for zoom, thick in ((10, 1), (1, 2), (0.5, 5), (0.01, 6)):
+        camera.zoom = zoom
+        learning.tick()
+        before = learning.link.prediction.contour
+        clock.now += 0.2
+        learning.tick()
+        assert learning.link.prediction.contour == before  # it may still be moving
+        clock.now += 0.2
+        learning.tick()
+        assert learning.link.prediction.contour == thick
+
+
+def test_large_images_get_no_outlines_that_take_seconds(controller):
+    layer = prediction_layer.make_prediction(Image(np.broadcast_to(np.uint8(0), (8192, 8192))), ("red", "blue"))
+    controller.link.viewer.layers.append(layer)
+    controller.link.viewer.scene.camera.zoom = 0.1
+    assert Outlines(controller.link.viewer).thickness(layer) == 1
+
+
+@pytest.mark.parametrize("thick", [1, 2, 5])
+def test_a_part_is_outlined_as_napari_outlines_the_whole(thick):
+    plane = (np.random.default_rng(thick).random((10, 12)) * 4).astype(np.uint8).repeat(5, 0).repeat(5, 1)
+    whole = get_contours(plane, thick, 0)
+    for rows, columns in ((slice(0, 20), slice(0, 30)), (slice(13, 41), slice(22, 60))):
+        assert np.array_equal(outlined(plane, rows, columns, thick), whole[rows, columns])
 
 
 def test_only_classes_are_asked_for_when_no_probabilities_are_shown(learning, session, clock):

@@ -145,7 +145,9 @@ def test_nothing_can_be_saved_before_it_is_segmented(controller, tmp_path, outpu
         made()
         controller.results.save(tmp_path / "r.tif")
         assert controller.state.failed
-        assert f"There is nothing to save yet: make {what} with the button above first." in controller.state.message
+        assert (
+            f"There is nothing to save yet: make the {what} first, with the button above." in controller.state.message
+        )
     controller.link.prediction.data[3, 3] = controller.link.objects.data[3, 3] = 1
     controller.results.save(tmp_path / "r.tif")
     assert not controller.state.failed
@@ -157,7 +159,7 @@ def test_no_maps_can_be_saved_before_they_are_made(controller, tmp_path, output)
     for made in (lambda: None, lambda: controller.link.display.target(controller.link.image, ModelConfig(), config)):
         made()
         controller.results.save(tmp_path / "r.tif")
-        assert f"There is nothing to save yet: make {output} with the button above" in controller.state.message
+        assert f"There is nothing to save yet: make the {output} first" in controller.state.message
 
 
 def test_what_cannot_be_saved_is_a_sentence(dock, qtbot, tmp_path):

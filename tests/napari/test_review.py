@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 
+from napari_unet._napari.objects import crumbs
 from napari_unet._napari.widgets.check_list import CheckList
 from napari_unet._napari.widgets.dock import UNetWidget
 from napari_unet._napari.widgets.object_table import ObjectTable
-from napari_unet.config import ModelConfig, TrainConfig
+from napari_unet.config import InstanceConfig, ModelConfig, PredictConfig, TrainConfig
 from napari_unet.data.synthetic import touching_cells
 from napari_unet.events import Finding, ObjectRows, Place, Started, Step
 from napari_unet.session import commands as do
-from napari_unet.session.arrays import close_array, open_array
+from napari_unet.session.arrays import SharedArray, close_array, open_array
 from napari_unet.session.inline import InlineSession
 from napari_unet.session.messages import Advised, Failed, ObjectsMeasured, Ready, StrokesChecked
 
@@ -336,3 +337,34 @@ def test_a_class_without_strokes_is_listed(trained, session):
     session.events.append(StrokesChecked(asked.request, (), True))
     trained.tick()
     assert lines[-1] == [("No background is painted: paint a little of it.", None)]
+
+
+def test_crumbs_are_left_out_of_the_table_until_they_are_wanted(qtbot, controller):
+    sizes = np.array([1, 400, 2, 390, 1, 410, 30])
+    rows = ObjectRows(np.full(7, 2), sizes, np.zeros(7), np.linspace(0.1, 0.9, 7), np.zeros((7, 2, 2), int))
+    table = ObjectTable(controller)
+    qtbot.addWidget(table)
+    objects = controller.reviewing.objects
+    objects.rows, objects.smallest = rows, crumbs(sizes)
+    objects.listed.emit(rows)
+    shown = [table.model.object_at(line) for line in range(table.model.rowCount())]
+    assert shown == [1, 3, 5, 6]  # the doubtful ones first
+    assert table.smallest.value() == 20
+    assert table.hidden.text() == "3 smaller left out"
+    table.model.mark([3], "accepted")
+    table.view.sortByColumn(4, Qt.SortOrder.DescendingOrder)
+    assert table.model.object_at(0) == 3
+    table.smallest.setValue(1)
+    assert table.model.rowCount() == 7
+    assert table.hidden.text() == ""
+    assert table.model.index(3, 4).data() == "accepted"
+
+
+def test_the_smallest_size_of_the_settings_counts_in_the_table(listed):
+    objects = listed.reviewing.objects
+    assert objects.smallest < FOUND[1][0].stop ** 2
+    listed.predicting = PredictConfig(instances=InstanceConfig(min_size=65))
+    objects._numbers = SharedArray((40, 60), np.uint32)
+    objects.take(ObjectsMeasured(1, objects.rows))
+    assert objects.smallest == 65
+    assert "1 object (2 of less than 65 pixels are left out)" in listed.state.message

@@ -283,7 +283,8 @@ def test_maps_come_tile_by_tile_and_can_be_given_up(dock, qtbot):
 def test_maps_of_half_the_size_and_of_more_than_one_image(dock, cells, cell_model, qtbot):
     other = dock.viewer.add_image(cells.image[:50], name="other", translate=(0, 50))
     dock.viewer.layers.selection = {dock.viewer.layers["cells"], other}
-    dock.segment.settings.unfold().setValue({"half": True, "augmented": "flips"})
+    dock.segment.settings.unfold().setValue({"half": True})
+    choose(qtbot, dock.segment.quality, "Better (mirrored copies)")
     choose(qtbot, dock.segment.output, "Uncertainty")
     choose(qtbot, dock.segment.what, "Selected layers")
     segment(dock, qtbot, "2 of 2 images are segmented")
@@ -297,6 +298,36 @@ def test_maps_of_half_the_size_and_of_more_than_one_image(dock, cells, cell_mode
     segment(dock, qtbot, "2 of 2 images are segmented")
     assert dock.viewer.layers["Uncertainty of other"].data.dtype == np.float32  # in the place of the other one
     assert sum(one.name.startswith("Uncertainty") for one in dock.viewer.layers) == 2
+
+
+def test_objects_of_a_stack_go_on_from_slice_to_slice_and_those_of_a_movie_do_not(dock, cells, qtbot):
+    stack = np.stack([cells.image] * 3)
+    for name, labels in (("stack", ("z", "y", "x")), ("movie", ("t", "y", "x"))):
+        dock.viewer.add_image(stack, name=name, axis_labels=labels)
+    objects = dock.segment.objects
+    objects.preview.click()
+    dock.controller.choose_image(dock.viewer.layers["stack"])
+    choose(qtbot, dock.segment.output, "Objects")
+    assert objects.stack.isVisible()
+    assert objects.stack.currentText() == "one object through the slices"
+    segment(dock, qtbot, "The whole image is segmented")
+    found = dock.viewer.layers["Objects"].data
+    assert found.max() > 0
+    assert np.array_equal(found[0], found[2])
+    picture(dock, "stack-linked")
+    dock.controller.choose_image(dock.viewer.layers["movie"])
+    assert (objects.stack_label.text(), objects.stack.currentText()) == ("Frames", "each by itself")
+    segment(dock, qtbot, "The whole image is segmented")
+    found = dock.controller.link.objects.data
+    assert not np.intersect1d(found[0][found[0] > 0], found[1]).size
+    choose(qtbot, objects.stack, "keep numbers over time")
+    assert dock.controller.predicting.instances.link == 0.3
+    dock.controller.choose_image(dock.viewer.layers["stack"])  # what the user chose stays
+    choose(qtbot, objects.stack, "each by itself")
+    dock.controller.choose_image(dock.viewer.layers["movie"])
+    assert dock.controller.predicting.instances.link == 0
+    dock.controller.choose_image(dock.viewer.add_image(cells.image, name="one plane"))
+    assert not objects.stack.isVisible()
 
 
 def copied(dock, qtbot, kind, folder):
@@ -358,7 +389,8 @@ def test_copied_layers_and_objects_give_the_pixels_of_the_layers(dock, cells, qt
 
 @pytest.mark.parametrize("kind", ["command", "python"])
 def test_copied_probabilities_give_the_pixels_of_the_layers(dock, qtbot, tmp_path, kind):
-    dock.segment.settings.unfold().setValue({"tile": 48, "augmented": "flips"})
+    dock.segment.settings.unfold().setValue({"tile": 48})
+    choose(qtbot, dock.segment.quality, "Better (mirrored copies)")
     choose(qtbot, dock.segment.output, "Probabilities")
     segment(dock, qtbot, "The probabilities of the whole image are there")
     (tmp_path / "files").mkdir()

@@ -157,7 +157,7 @@ class Answers:
             return
         self.opening = ""
         self._board.set(saved=event.step, suggested=False)
-        self.loaded.emit(event.config)
+        self.loaded.emit(event.config.replace(spacing=None))  # that of a next new model comes from its image
         self._live.moved(self._clock())
         self._board.say(f"Loaded {Path(event.path).name}.")
         try:

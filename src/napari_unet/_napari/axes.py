@@ -9,6 +9,7 @@ import numpy as np
 from napari_unet.errors import ImageError
 
 _NAMES = "QTZYX"
+_TIMES = ("t", "time", "frame", "frames")
 
 
 def layer_axes(layer: Any) -> str:
@@ -48,3 +49,49 @@ def placement(layer: Any) -> dict[str, Any]:
     """Where a layer lies in the world, as arguments for a label layer on top of it."""
     names = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
     return {name: getattr(layer, name) for name in names if hasattr(layer, name)}
+
+
+def spacing(layer: Any, axes: str) -> tuple[float, ...] | None:
+    """Pixel size of a layer along its spatial axes in micrometres.
+
+    Where napari knows no unit, a scale other than 1 counts as micrometres: so do the readers of most formats mean it.
+    """
+    spatial = [place for place, axis in enumerate(axes) if axis in "ZYX"]
+    found = [_micrometres(float(abs(layer.scale[at])), layer.units[at]) for at in spatial]
+    return None if all(size is None for size in found) else tuple(1.0 if size is None else size for size in found)
+
+
+def _micrometres(size: float, unit: Any) -> float | None:
+    """A length in micrometres; None where neither unit nor size tell of one."""
+    if unit.is_compatible_with("micrometer"):
+        return float((size * unit).to("micrometer").magnitude)
+    return None if size == 1 else size
+
+
+def is_stack_of_times(layer: Any, ndim: int) -> bool | None:
+    """Whether the axis before the `ndim` spatial ones of an image is time; None when there is no such axis.
+
+    It is, where napari was told so by names or units, or the file says it.
+    """
+    axis = len(label_shape(layer)) - ndim - 1
+    if axis < 0:
+        return None
+    if axis > 0:  # the first axis of four is time, the second z
+        return False
+    named = str(layer.axis_labels[axis]).lower() in _TIMES
+    return named or layer.units[axis].is_compatible_with("second") or _file_axes(layer)[:1] == "T"
+
+
+def _file_axes(layer: Any) -> str:
+    """Axes that a TIFF file gives the image, "" where nothing is known."""
+    path = str(getattr(layer.source, "path", None) or "")
+    if not path.lower().endswith((".tif", ".tiff")):
+        return ""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            series = file.series[0]
+            return str(series.axes) if tuple(series.shape) == tuple(pixels(layer).shape) else ""
+    except (OSError, ValueError, LookupError, tifffile.TiffFileError):
+        return ""

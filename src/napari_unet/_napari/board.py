@@ -8,7 +8,7 @@ from typing import Any
 
 from psygnal import Signal
 
-from napari_unet._napari.guidance import Button, Phase, Situation, next_step
+from napari_unet._napari.guidance import NAMES, Button, Phase, Situation, next_step
 from napari_unet._napari.segmenting import Progress
 
 
@@ -102,6 +102,12 @@ class Board:
         self._facts = facts
         self._news = ""
         self._failed = False
+        self._names = dict(NAMES)
+
+    def name(self, button: Button, text: str) -> None:
+        """A button is called something else now; hints call it so too."""
+        self._names[button] = text
+        self.update()
 
     def set(self, **news: Any) -> None:
         """Change parts of the state; listeners hear of it if it is another one then."""
@@ -144,7 +150,8 @@ class Board:
                 live=now.live,
                 paused=now.paused,
                 saved=now.saved == now.step > 0,
-            )
+            ),
+            self._names,
         )
         message = self._news if self._failed else " ".join(filter(None, (self._news, advice.words)))
         self.set(

@@ -12,7 +12,6 @@ from psygnal import Signal
 
 from napari_unet._napari.answers import Answers
 from napari_unet._napari.autopilot import Autopilot
-from napari_unet._napari.axes import channels
 from napari_unet._napari.board import Board, Facts, State
 from napari_unet._napari.client import Session, SessionClient
 from napari_unet._napari.display import Mode
@@ -20,7 +19,7 @@ from napari_unet._napari.guidance import Phase
 from napari_unet._napari.in_words import in_words
 from napari_unet._napari.live_view import LiveView
 from napari_unet._napari.looking import Looking
-from napari_unet._napari.model_in_use import ModelInUse
+from napari_unet._napari.model_in_use import ModelInUse, for_image
 from napari_unet._napari.object_preview import ObjectPreview
 from napari_unet._napari.parts import Parts
 from napari_unet._napari.pilot import Pilot
@@ -101,10 +100,10 @@ class Controller:
         self._parts = parts = Parts(self.link, self._client, self._strokes, self._used, self.board)
         self._looking = Looking(parts, self._live)
         self._suggesting = Suggesting(parts, self._looking)
-        self.segmentation = Segmentation(parts, self._segmenting)
+        self.segmentation = Segmentation(parts, self._segmenting, lambda: self.model)
         self.preview_objects = ObjectPreview(parts, self.settings)
         self._pilot = Pilot(parts, self._autopilot, self.segmentation, self.train, self.stop)
-        self.reviewing = Reviewing(parts)
+        self.reviewing = Reviewing(parts, self.settings)
         self.recipes = Recipes(parts, self.segmentation, self.settings, self.save)
         self.tools = Tools(self.link, self.new_regions)
         self.teaching = Teaching(self._client, self.board, self._autopilot)
@@ -240,7 +239,7 @@ class Controller:
         self._parts.need_image()
         self._parts.need_session()
         self._strokes.check(self.model)
-        wanted = self.model.replace(in_channels=channels(self.link.image))
+        wanted = for_image(self.model, self.link.image)
         if self._used.take(wanted, self.state.step, self.link.image):
             self._strokes.forget_others()
             self._client.send(NewModel(wanted, self.training.seed))

@@ -14,6 +14,7 @@ from psygnal import Signal
 from napari_unet._napari import prediction_layer
 from napari_unet._napari.colors import prediction_colormap, soft_colormap
 from napari_unet._napari.maps import Maps
+from napari_unet._napari.outlines import Outlines
 from napari_unet._napari.targets import LabelTarget, MapTarget, Target
 from napari_unet.config import ModelConfig, Output, PredictConfig
 from napari_unet.session.soft import hard_codes, levels
@@ -57,6 +58,7 @@ class Display:
         self._stale_maps: WeakSet[Any] = WeakSet()
         self._maps: WeakKeyDictionary[Any, dict[str, Maps]] = WeakKeyDictionary()
         self._took = 0.0
+        self._outlines = Outlines(viewer)
         self._redrawn = float("-inf")
         self._classes = 2
         self.mode: Mode = "soft"
@@ -174,15 +176,15 @@ class Display:
     def _show(self) -> None:
         """Make the right layers visible."""
         prediction, soft, objects = self._link.prediction, self._link.soft, self._link.objects
+        outlined = self.mode == "outline"
         if objects is not None:
+            self._outlines.show(objects, outlined=outlined, opacity=prediction_layer.OBJECTS_FILLED)
             objects.visible = not self.blinked
         if soft is not None:
             soft.visible = self.mode == "soft" and not self.blinked
         if prediction is not None:
             hidden = self.blinked or (self.mode == "soft" and soft is not None)
-            contour = 1 if self.mode == "outline" else 0
-            if prediction.contour != contour:
-                prediction.contour = contour
+            self._outlines.show(prediction, outlined=outlined, opacity=prediction_layer.FILLED)
             prediction.visible = not hidden
 
     # ------------------------------------------------------------------ pixels
@@ -215,6 +217,9 @@ class Display:
 
     def redraw(self, now: float) -> None:
         """Refresh what cannot be shown tile by tile (maps, or in 3D), twice a second at most, less where it is slow."""
+        if self.mode == "outline":
+            layers = [self._link.prediction, self._link.objects]
+            self._outlines.follow([layer for layer in layers if layer is not None], now)
         if (self._stale or self._stale_maps) and now - self._redrawn >= max(REDRAW_SECONDS, PATIENCE * self._took):
             began = perf_counter()
             self._refresh(self._stale)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, NamedTuple
 
 Button = Literal["none", "new_strokes", "train", "pause", "segment", "save"]
+#: What stands on the buttons, as long as a page tells nothing else; see `Board.name`.
+NAMES: Mapping[Button, str] = {
+    "new_strokes": "New strokes",
+    "train": "Train",
+    "pause": "Go on",
+    "segment": "Segment image",
+    "save": "Save model",
+}
 
 
 class Phase(Enum):
@@ -61,8 +70,8 @@ class Advice(NamedTuple):
     button: Button = "none"
 
 
-def next_step(now: Situation) -> Advice:
-    """One plain sentence or two, and the button they speak of.
+def next_step(now: Situation, names: Mapping[Button, str] = NAMES) -> Advice:
+    """One plain sentence or two, and the button they speak of, by the text in `names`.
 
     Examples
     --------
@@ -76,18 +85,20 @@ def next_step(now: Situation) -> Advice:
     if now.phase is not Phase.IDLE:
         return Advice(_while_training(now))
     if now.paused:
-        return Advice("Paused. What you paint is learnt when you press Go on; Stop ends the pause.", "pause")
+        goes_on = names["pause"]
+        return Advice(f"Paused. What you paint is learnt when you press {goes_on}; Stop ends the pause.", "pause")
     if now.suggested and not any(now.painted):
-        return Advice(_suggested(now), "none" if now.strokes else "new_strokes")
+        return Advice(_suggested(now, names), "none" if now.strokes else "new_strokes")
     if now.strokes and not all(now.painted):
-        return Advice(_what_to_paint(now))
+        return Advice(_what_to_paint(now, names))
     if now.step:
-        return _after_training(now)
+        return _after_training(now, names)
     if now.strokes:
-        live = "Press Train, or paint: the next stroke starts learning."
-        return Advice(live if now.live else "Press Train.", "train")
+        live = ", or paint: the next stroke starts learning"
+        return Advice(f"Press {names['train']}{live if now.live else ''}.", "train")
+    new = names["new_strokes"]
     return Advice(
-        "Press New strokes to get a layer to paint on, or Suggest for a first look without strokes.", "new_strokes"
+        f"Press {new} to get a layer to paint on, or Suggest for a first look without strokes.", "new_strokes"
     )
 
 
@@ -103,31 +114,32 @@ def _while_training(now: Situation) -> str:
     return "Learning. Paint where the prediction is wrong; press Stop when it looks right."
 
 
-def _after_training(now: Situation) -> Advice:
-    wrong = "paint where it is wrong" + ("" if now.live else " and press Train")
+def _after_training(now: Situation, names: Mapping[Button, str]) -> Advice:
+    wrong = "paint where it is wrong" + ("" if now.live else f" and press {names['train']}")
+    segment, keep = names["segment"], names["save"]
     if now.segmented and now.saved:
         return Advice(f"Segmented, and the model is saved. Choose the next image, or {wrong}.")
     if now.segmented:
-        return Advice(f"Looks right? Save the model, or choose the next image. If not, {wrong}.", "save")
+        return Advice(f"Looks right? Press {keep}, or choose the next image. If not, {wrong}.", "save")
     if not now.strokes:
-        return Advice("Press Segment image to use this model, or New strokes to teach it more.", "segment")
-    save = "" if now.saved else ", then Save model"
-    return Advice(f"Looks right? Press Segment image{save}. If not, {wrong}.", "segment")
+        return Advice(f"Press {segment} to use this model, or {names['new_strokes']} to teach it more.", "segment")
+    save = "" if now.saved else f", then {keep}"
+    return Advice(f"Looks right? Press {segment}{save}. If not, {wrong}.", "segment")
 
 
-def _suggested(now: Situation) -> str:
+def _suggested(now: Situation, names: Mapping[Button, str]) -> str:
     if not now.ready:
         return "Starting the engine; this takes a few seconds, then a first suggestion appears."
-    correct = "paint" if now.strokes else "press New strokes and paint"
+    correct = "paint" if now.strokes else f"press {names['new_strokes']} and paint"
     return (
         "A first suggestion, before any stroke. To correct it, "
         f"{correct} both classes; to keep it, segment the image; to dismiss it, press Suggest again."
     )
 
 
-def _what_to_paint(now: Situation) -> str:
+def _what_to_paint(now: Situation, names: Mapping[Button, str]) -> str:
     missing = [f"{name} ({value})" for value, name in enumerate(now.classes, start=1) if not now.painted[value - 1]]
-    then = "; learning then starts by itself." if now.live else ", then press Train."
+    then = "; learning then starts by itself." if now.live else f", then press {names['train']}."
     if len(missing) == len(now.classes):
         return f"Paint a few strokes on {_list([*missing[1:], missing[0]])}{then}"
     if now.step:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_unet._napari.axes import channels, label_shape
+from napari_unet._napari.axes import channels, label_shape, spacing
 from napari_unet.config import ModelConfig
 from napari_unet.errors import AnnotationError
 
@@ -38,8 +38,17 @@ class ModelInUse:
         return new
 
     def differs(self, wanted: ModelConfig) -> bool:
-        """Whether `wanted` is another model; the number of channels comes from the image and does not count."""
-        return self.config is not None and self.config.replace(in_channels=wanted.in_channels) != wanted
+        """Whether `wanted` is another model; what comes from the image (channels, pixel size) does not count."""
+        if self.config is None or self.config.ndim != wanted.ndim:
+            return self.config is not None
+        return self.config.replace(in_channels=wanted.in_channels, spacing=wanted.spacing) != wanted
+
+
+def for_image(model: ModelConfig, image: Any) -> ModelConfig:
+    """The model with what the image says: its channels, and in 3D the size of its voxels where that is known."""
+    known = model.ndim == 3 and len(label_shape(image)) >= model.ndim
+    size = spacing(image, "ZYX".rjust(len(label_shape(image)), "Q")) if known else None
+    return model.replace(in_channels=channels(image), spacing=model.spacing if size is None else size)
 
 
 def check_fit(model: ModelConfig, image: Any) -> None:
@@ -51,4 +60,6 @@ def check_fit(model: ModelConfig, image: Any) -> None:
             "choose another image, or press Start again."
         )
     if model.ndim > len(label_shape(image)):
-        raise AnnotationError("A 3D network needs a stack: choose ndim 2 in the network settings, or another image.")
+        raise AnnotationError(
+            "A 3D network needs a stack: let it look at slices (2D) in the network settings, or choose another image."
+        )

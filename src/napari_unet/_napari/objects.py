@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -22,6 +22,7 @@ from napari_unet.session.arrays import SharedArray
 from napari_unet.session.commands import Box, MeasureObjects
 from napari_unet.session.correcting import bridge, rim, split
 from napari_unet.session.messages import Looking, ObjectsMeasured
+from napari_unet.session.projects import Settings
 
 #: Numbers take four bytes a pixel.
 MOST_PIXELS = 2**27
@@ -29,6 +30,8 @@ MOST_PIXELS = 2**27
 MOST_ROWS = 500
 #: Pixels of context that an object is shown with, in its own sizes.
 CONTEXT = 4.0
+#: Part of the usual size below which an object is a crumb.
+CRUMB = 0.05
 
 Mask = npt.NDArray[np.bool_]
 
@@ -39,17 +42,23 @@ class Objects:
     Parameters
     ----------
     parts : Parts
+    settings : callable
+        Gives what the forms say.
 
     Attributes
     ----------
     rows : ObjectRows or None
         The list.
+    smallest : int
+        Pixels from which on objects are shown at first: smaller ones are crumbs.
     """
 
     listed = Signal(object)  #: another list, or None
     marked = Signal(object, str)  #: rows, and what was done to them
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, settings: Callable[[], Settings]) -> None:
+        self._settings = settings
+        self.smallest = 1
         self._parts, self._link, self._strokes, self._board = parts, parts.link, parts.strokes, parts.board
         self.rows: ObjectRows | None = None
         self._numbers: SharedArray | None = None
@@ -94,8 +103,9 @@ class Objects:
             return
         self._give_back_found()
         self.rows = answer.rows
+        self.smallest = max(self._settings().predicting.instances.min_size, crumbs(self.rows.sizes))
         self.listed.emit(self.rows)
-        self._board.say(_told(len(self.rows.sizes)))
+        self._board.say(_told(self.rows.sizes, self.smallest))
 
     def failed(self) -> None:
         """No list comes, if one was asked for."""
@@ -181,7 +191,7 @@ class Objects:
         if objects is not None and objects.data.max(initial=0) > 0:
             return objects, True
         if prediction is None or prediction.data.max(initial=0) < 2:
-            raise AnnotationError("There are no objects yet: press Segment image first.")
+            raise AnnotationError("There are no objects yet: segment the image first, on the page Segment.")
         return prediction, False
 
     def _begin(self, rows: Sequence[int]) -> tuple[ModelConfig, _Painting]:
@@ -269,7 +279,25 @@ class _Painting:
             layer.data_setitem(places, np.concatenate(self._painted))
 
 
-def _told(count: int) -> str:
-    if not count:
+def crumbs(sizes: npt.NDArray[Any]) -> int:
+    """Pixels from which on an object is none: a part of the size that half of all found pixels lie in objects above.
+
+    Examples
+    --------
+    >>> crumbs(np.array([1, 1, 2, 1, 400, 380, 420])), crumbs(np.array([9, 8, 7]))
+    (20, 1)
+    """
+    ordered = np.sort(sizes)[::-1]
+    if not len(ordered):
+        return 1
+    usual = ordered[np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)]
+    return max(int(CRUMB * usual), 1)
+
+
+def _told(sizes: npt.NDArray[Any], smallest: int) -> str:
+    if not len(sizes):
         return "There are no objects."
-    return f"{count:,} objects, the doubtful ones first. Click one to see it; accept it, or correct it."
+    count = int(np.count_nonzero(sizes >= smallest))
+    less = f" ({len(sizes) - count:,} of less than {smallest:,} pixels are left out)" if count < len(sizes) else ""
+    found = f"{count:,} object{'s' * (count != 1)}{less}"
+    return f"{found}, the doubtful ones first. Click one to see it; accept it, or correct it."

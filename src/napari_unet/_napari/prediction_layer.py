@@ -11,6 +11,7 @@ from napari.layers import Labels
 
 from napari_unet._napari.axes import label_shape, placement
 from napari_unet._napari.colors import prediction_colormap, soft_colormap
+from napari_unet._napari.outlines import outlined
 from napari_unet._napari.view import displayed_axes, slice_point
 
 Index = tuple[int | slice, ...]
@@ -20,6 +21,8 @@ OBJECTS_NAME = "Objects"
 ROLE = "napari-unet"
 #: Key of the metadata of a result layer that says how it was made.
 RECIPE = "napari-unet recipe"
+#: How opaque filled classes and objects are.
+FILLED, OBJECTS_FILLED = 0.4, 0.5
 
 
 def make_prediction(image: Any, colors: Sequence[str]) -> Labels:
@@ -27,7 +30,7 @@ def make_prediction(image: Any, colors: Sequence[str]) -> Labels:
     return Labels(
         np.zeros(label_shape(image), np.uint8),
         name=NAME,
-        opacity=0.4,
+        opacity=FILLED,
         colormap=prediction_colormap(colors),
         metadata={ROLE: "prediction"},
         **placement(image),
@@ -51,7 +54,7 @@ def make_objects(image: Any) -> Labels:
     return Labels(
         np.zeros(label_shape(image), np.uint32),
         name=OBJECTS_NAME,
-        opacity=0.5,
+        opacity=OBJECTS_FILLED,
         metadata={ROLE: "prediction"},
         **placement(image),
     )
@@ -103,7 +106,7 @@ def _show_part(viewer: Any, layer: Any, index: Index) -> bool:
     to_texture = getattr(layer.colormap, "_data_to_texture", None)
     update = getattr(layer.events, "labels_update", None)
     ordered = displayed == tuple(sorted(displayed)) and len(displayed) == 2
-    if not ordered or layer.contour > 1 or layer.multiscale or to_texture is None or update is None:
+    if not ordered or layer.multiscale or to_texture is None or update is None:
         return False
     place = [part for part in (index[axis] for axis in displayed) if isinstance(part, slice)]
     if len(place) < 2:
@@ -111,20 +114,12 @@ def _show_part(viewer: Any, layer: Any, index: Index) -> bool:
     point = slice_point(viewer, layer)
     plane = layer.data[tuple(slice(None) if axis in displayed else point[axis] for axis in range(layer.ndim))]
     rows, columns = place
-    data = _outlined(plane, rows, columns) if layer.contour else plane[rows, columns]
+    if layer.contour:  # what is outlined changes around the tile too
+        thick = int(layer.contour)
+        rows, columns = (
+            slice(max(part.start - thick, 0), min(part.stop + thick, size))
+            for part, size in zip((rows, columns), plane.shape, strict=True)
+        )
+    data = outlined(plane, rows, columns, layer.contour) if layer.contour else plane[rows, columns]
     update(data=to_texture(np.ascontiguousarray(data)), offset=[rows.start, columns.start])
     return True
-
-
-def _outlined(plane: npt.NDArray[Any], rows: slice, columns: slice) -> npt.NDArray[Any]:
-    """A part of a plane with only the pixels that have another value beside them, as napari's contour of width 1."""
-    top, left = max(rows.start - 1, 0), max(columns.start - 1, 0)
-    wide = np.asarray(plane[top : rows.stop + 1, left : columns.stop + 1])
-    edge = np.zeros(wide.shape, bool)
-    below, beside = wide[1:] != wide[:-1], wide[:, 1:] != wide[:, :-1]
-    edge[1:] |= below
-    edge[:-1] |= below
-    edge[:, 1:] |= beside
-    edge[:, :-1] |= beside
-    part = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
-    return np.where(edge[part], wide[part], 0).astype(wide.dtype, copy=False)

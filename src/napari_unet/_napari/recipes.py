@@ -12,7 +12,7 @@ from napari_unet._napari.copying import Copying, Kind
 from napari_unet._napari.in_words import in_words
 from napari_unet._napari.parts import Parts
 from napari_unet._napari.segmentation import Segmentation
-from napari_unet.config import PredictConfig
+from napari_unet.config import InstanceConfig, PredictConfig
 from napari_unet.session.projects import Settings
 
 
@@ -67,6 +67,8 @@ class Recipes:
 
     def _prediction(self, copying: Copying, kind: Kind, config: PredictConfig) -> str:
         wanted = self._segmentation
+        if config.output != "instances":
+            config = config.replace(instances=InstanceConfig())  # nothing is made of them
         if wanted.what == "folder":
             return copying.files(kind, wanted.folder, config)
         return copying.predictions(kind, wanted.last_pieces(), config)

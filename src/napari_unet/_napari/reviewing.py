@@ -17,6 +17,7 @@ from napari_unet.errors import AnnotationError
 from napari_unet.session.arrays import SharedArray, share
 from napari_unet.session.commands import Meaning
 from napari_unet.session.messages import Advised, Compared, Looking, ObjectsMeasured, Reviewed, StrokesChecked
+from napari_unet.session.projects import Settings
 
 
 class Reviewing:
@@ -25,6 +26,8 @@ class Reviewing:
     Parameters
     ----------
     parts : Parts
+    settings : callable
+        Gives what the forms say.
 
     Attributes
     ----------
@@ -38,9 +41,9 @@ class Reviewing:
 
     scored = Signal(dict)  #: scores came, as `napari_unet.score` names them
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, settings: Callable[[], Settings]) -> None:
         self._parts, self._link, self.board = parts, parts.link, parts.board
-        self.advice, self.objects, self.checks = Advice(parts), Objects(parts), Checks(parts)
+        self.advice, self.objects, self.checks = Advice(parts), Objects(parts, settings), Checks(parts)
         self._shared: list[Any] = []
 
     @in_words
@@ -65,7 +68,9 @@ class Reviewing:
         self._parts.need_session()
         prediction = self._link.prediction
         if prediction is None:
-            raise AnnotationError("There is no prediction to compare yet: press Segment image first.")
+            raise AnnotationError(
+                "There is no prediction to compare yet: segment the image first, on the page Segment."
+            )
         if truth is None:
             raise AnnotationError("Choose a labels layer that holds the truth.")
         if tuple(pixels(truth).shape) != label_shape(self._link.image):

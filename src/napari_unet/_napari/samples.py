@@ -28,9 +28,12 @@ def synthetic_stack() -> list[LayerData]:
     return [(image, {"name": "Touching cells, stack", "scale": spacing}, "image")]
 
 
+_MOVIE = {"name": "Moving cells", "axis_labels": ("t", "y", "x")}
+
+
 def synthetic_movie() -> list[LayerData]:
     """The same, drifting and bleaching, in 2D and time."""
-    return [(moving_cells((12, 256, 256), seed=1).image, {"name": "Moving cells"}, "image")]
+    return [(moving_cells((12, 256, 256), seed=1).image, _MOVIE, "image")]
 
 
 def tissue() -> list[LayerData]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_unet._napari.axes import layer_axes
+from napari_unet._napari.axes import layer_axes, spacing
 from napari_unet._napari.board import Board
 from napari_unet._napari.prediction_layer import RECIPE
 from napari_unet._napari.viewer_link import ViewerLink
@@ -59,7 +59,9 @@ class Saving:
         """
         layer, data, named = self._found(output, classes)
         if layer is None or not data.any():
-            raise AnnotationError(f"There is nothing to save yet: make {_WHAT[output]} with the button above first.")
+            raise AnnotationError(
+                f"There is nothing to save yet: make the {_WHAT[output]} first, with the button above."
+            )
         if self._written is not None:
             raise ImageError(f"Wait a moment: {self._path.name} is still being written.")
         check_name(path)
@@ -96,20 +98,3 @@ class Saving:
         """Take no more."""
         if self._thread is not None:
             self._thread.shutdown(wait=False)
-
-
-def spacing(layer: Any, axes: str) -> tuple[float, ...] | None:
-    """Pixel size of a layer along its spatial axes in micrometres.
-
-    Where napari knows no unit, a scale other than 1 counts as micrometres: so do the readers of most formats mean it.
-    """
-    spatial = [place for place, axis in enumerate(axes) if axis in "ZYX"]
-    found = [_micrometres(float(abs(layer.scale[at])), layer.units[at]) for at in spatial]
-    return None if all(size is None for size in found) else tuple(1.0 if size is None else size for size in found)
-
-
-def _micrometres(size: float, unit: Any) -> float | None:
-    """A length in micrometres; None where neither unit nor size tell of one."""
-    if unit.is_compatible_with("micrometer"):
-        return float((size * unit).to("micrometer").magnitude)
-    return None if size == 1 else size

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from napari_unet._napari.axes import channels, label_shape
+from napari_unet._napari.axes import channels, is_stack_of_times, label_shape
 from napari_unet._napari.in_words import in_words
 from napari_unet._napari.model_in_use import check_fit
 from napari_unet._napari.parts import Parts
@@ -50,6 +51,8 @@ class Segmentation:
     parts : Parts
     run : Segmenting
         The one under way.
+    model : callable
+        Gives what the next new model is.
 
     Attributes
     ----------
@@ -59,7 +62,8 @@ class Segmentation:
         The folder, when it is one.
     """
 
-    def __init__(self, parts: Parts, run: Segmenting) -> None:
+    def __init__(self, parts: Parts, run: Segmenting, model: Callable[[], ModelConfig]) -> None:
+        self._model = model
         self._parts, self._run, self.board = parts, run, parts.board
         self.what: What = "image"
         self.folder = Folder()
@@ -89,6 +93,11 @@ class Segmentation:
         self._last = self.pieces()
         self._run.start(self._last, config, self._parts.trained())
         self.board.say()
+
+    def goes_through_time(self) -> bool | None:
+        """Whether the image is segmented frame by frame; False for slice by slice, None for neither."""
+        image, model = self._parts.link.image, self._parts.model.config or self._model()
+        return None if image is None or model.ndim == 3 else is_stack_of_times(image, model.ndim)
 
     def items(self, config: PredictConfig) -> tuple[Item, ...]:
         """The files of the folder.

@@ -277,8 +277,14 @@ class ViewerLink:
         self.insert_above_image(layer, image)
 
     def insert_above_image(self, layer: Any, image: Any = None) -> None:
-        """Add a layer of ours above an image, below strokes; the selected layers and the tool stay."""
+        """Add a layer of ours above an image, below strokes; the selected layers and the tool stay.
+
+        Single objects lie above classes and probabilities, which would hide their colours.
+        """
         below = self.image if image is None else image
+        if below is self.image and layer.name.startswith(prediction_layer.OBJECTS_NAME):
+            others = [one for one in (below, self.prediction, self.soft) if one is not None and self.has(one)]
+            below = max(others, key=self._viewer.layers.index)
         selection, mode = self._viewer.layers.selection, getattr(self.strokes, "mode", None)
         selected, active = set(selection), selection.active
         self._viewer.layers.insert(self._viewer.layers.index(below) + 1, layer)

@@ -133,7 +133,7 @@ class UNetWidget(QWidget):
         self.help.clicked.connect(partial(call, self.show_help))
         self.tabs.setCornerWidget(self.help)
         key = QShortcut(QKeySequence(Qt.Key.Key_F1), self)
-        key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        key.setContext(Qt.ShortcutContext.WindowShortcut)  # also while painting on the canvas
         key.activated.connect(self.show_help)
 
     # ------------------------------------------------------------------ showing

@@ -6,12 +6,18 @@ from math import floor, log10
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
-from magicgui.widgets import create_widget
+from magicgui.widgets import ComboBox, create_widget
 from psygnal import Signal
 from pydantic.fields import FieldInfo
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
 
+from napari_unet._napari.widgets.tab import narrow
+from napari_unet._napari.words import Words, tooltip
+
 _SIMPLE = (bool, int, float, str)
+#: An input is at least so wide, pixels: the dock may be narrow.
+NARROW = 76
 _LARGEST = {int: 2**31 - 1, float: 1e9}
 
 
@@ -38,22 +44,23 @@ class Field:
     name : str
     info : FieldInfo
         Of a pydantic model; its description becomes the tooltip.
+    words : Words
+        What the setting and its choices are called.
     """
 
     changed = Signal()
 
-    def __init__(self, name: str, info: FieldInfo) -> None:
+    def __init__(self, name: str, info: FieldInfo, words: Words) -> None:
         kind = plain_type(info)
         start = _start(kind, info.default)
         options = _options(kind, info, start)
         if info.default is None and "max" in options:
             start = min(max(start, options["min"]), options["max"])
-        made: Any = create_widget(value=start, annotation=kind, label=name, options=options)
-        self._input = made
+        self._input = _input(name, info, kind, words, start, options)
         self._given: Any = info.default
         self._switch = QCheckBox() if is_optional(info) else None
-        self.label = name.upper() if len(name) <= 3 else name.replace("_", " ").capitalize()
-        self.native: QWidget = self._build(info.description or "")
+        self.label = words.label
+        self.native: QWidget = self._build(tooltip(name, info.description))
         self.set(info.default)
         self._input.changed.connect(self._on_input)
 
@@ -81,6 +88,7 @@ class Field:
 
     def _build(self, tooltip: str) -> QWidget:
         self._input.native.setToolTip(tooltip)
+        self._input.native.setMinimumWidth(NARROW)
         if self._switch is None:
             return self._input.native
         box = QWidget()
@@ -102,6 +110,28 @@ class Field:
         self.changed.emit()
 
 
+def _input(name: str, info: FieldInfo, kind: Any, words: Words, start: Any, options: dict[str, Any]) -> Any:
+    """The input of magicgui that suits the type."""
+    if get_origin(kind) is Literal:
+        return _choice(name, info, kind, words, start)
+    made: Any = create_widget(value=start, annotation=kind, label=name, options=options)
+    if kind is bool:
+        made.native.setText("")  # the label stands in front
+    return made
+
+
+def _choice(name: str, info: FieldInfo, kind: Any, words: Words, start: Any) -> ComboBox:
+    """A list of choices in plain words, each with its own name in the tooltip."""
+    values = get_args(kind)
+    made = ComboBox(
+        label=name, value=start, choices=[(words.choices.get(value, str(value)), value) for value in values]
+    )
+    for row, value in enumerate(values):
+        made.native.setItemData(row, tooltip(name, info.description, value), Qt.ItemDataRole.ToolTipRole)
+    narrow(made.native)
+    return made
+
+
 def _start(kind: Any, default: Any) -> Any:
     """A first value for the input."""
     if default is not None:
@@ -112,7 +142,7 @@ def _start(kind: Any, default: Any) -> Any:
 def _options(kind: Any, info: FieldInfo, start: Any) -> dict[str, Any]:
     """Bounds and step of a number."""
     if kind not in (int, float):
-        return {"text": ""} if kind is bool else {}
+        return {}
     step = 1 if kind is int else _step(start)
     low, high = -_LARGEST[kind], _LARGEST[kind]
     for bound in info.metadata:

@@ -9,6 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
 from napari_unet._napari.widgets.fields import Field, plain_type
+from napari_unet._napari.words import Words, tooltip, words_for
 from napari_unet.config import Config
 from napari_unet.errors import ConfigError
 
@@ -74,17 +75,20 @@ class ConfigForm(QWidget):
         if isinstance(info.annotation, type) and issubclass(info.annotation, Config):
             self._add_form(name, info)
         elif plain_type(info) is not None:
-            field = Field(name, info)
+            field = Field(name, info, self._words(name))
             field.changed.connect(self._tell)
             self._fields[name] = field
-            self._layout.addRow(_label(field.label, info.description), field.native)
+            self._layout.addRow(_label(field.label, tooltip(name, info.description)), field.native)
+
+    def _words(self, name: str) -> Words:
+        return words_for(type(self._base), name)
 
     def _add_form(self, name: str, info: Any) -> None:
         form = ConfigForm(getattr(self._base, name), parent=self)
         form.valueChanged.connect(self._tell)
         form.refused.connect(self.refused)
         self._fields[name] = form
-        title = _label(f"<b>{name.capitalize()}</b>", info.description)
+        title = _label(f"<b>{self._words(name).label}</b>", tooltip(name, info.description))
         self._layout.addRow(title)
         self._layout.addRow(form)
 

@@ -7,9 +7,17 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QAbstractTableModel, QEvent, QModelIndex, Qt, Signal
+from qtpy.QtCore import QAbstractTableModel, QEvent, QModelIndex, QSignalBlocker, Qt, Signal
 from qtpy.QtGui import QKeyEvent, QKeySequence
-from qtpy.QtWidgets import QAbstractItemView, QHBoxLayout, QHeaderView, QTableView, QWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QSpinBox,
+    QTableView,
+    QWidget,
+)
 
 from napari_unet._napari.controller import Controller
 from napari_unet._napari.widgets.tab import button, call, column
@@ -42,13 +50,19 @@ class ObjectModel(QAbstractTableModel):
         self._done: dict[int, str] = {}
         self._order = np.zeros(0, np.int64)
 
-    def show_rows(self, rows: ObjectRows | None, classes: Sequence[str]) -> None:
-        """Show another list, the doubtful objects first."""
+    def show_rows(self, rows: ObjectRows | None, classes: Sequence[str], smallest: int = 0) -> None:
+        """Show another list, the doubtful objects first, without those of fewer than `smallest` pixels."""
         self.beginResetModel()
         self._rows, self._classes, self._done = rows, classes, {}
-        self._order = np.arange(0 if rows is None else len(rows.sizes))
+        self._order = np.zeros(0, np.int64) if rows is None else np.flatnonzero(rows.sizes >= smallest)
         self.endResetModel()
         self.sort(_SURE)
+
+    def leave_out(self, smallest: int) -> None:
+        """Show objects of so many pixels and more, the doubtful ones first; what was done to them stays."""
+        done = self._done
+        self.show_rows(self._rows, self._classes, smallest)
+        self._done = done
 
     def mark(self, rows: Sequence[int], done: str) -> None:
         """Say what was done to objects."""
@@ -91,9 +105,10 @@ class ObjectModel(QAbstractTableModel):
         if self._rows is None:
             return
         self.layoutAboutToBeChanged.emit()
-        done = np.array([self._done.get(row, "") for row in range(len(self._order))])
-        keys = (self._rows.values, self._rows.sizes, self._rows.intensities, self._rows.confidences, done)
-        sorted_ = np.argsort(keys[column], kind="stable")
+        shown, rows = np.sort(self._order), self._rows
+        done = np.array([self._done.get(row, "") for row in range(len(rows.sizes))], dtype=str)
+        keys = (rows.values, rows.sizes, rows.intensities, rows.confidences, done)
+        sorted_ = shown[np.argsort(keys[column][shown], kind="stable")]
         self._order = sorted_ if order == Qt.SortOrder.AscendingOrder else sorted_[::-1]
         self.layoutChanged.emit()
 
@@ -125,6 +140,11 @@ class ObjectTable(QWidget):
         self.list = button("List objects", "Find the objects of the prediction, the doubtful ones first.")
         self.model = ObjectModel(self)
         self.view = _View(self.model)
+        self.smallest = QSpinBox()
+        self.smallest.setRange(1, 2**31 - 1)
+        self.smallest.setSuffix(" pixels")
+        self.smallest.setToolTip("Smaller objects are crumbs, and not in the table; 1 shows all.")
+        self.hidden = QLabel()
         self.actions = {name: button(name.capitalize(), f"{tip} Key: {key}.") for name, key, tip in _ACTIONS}
         self._panel = QWidget()
         self._arrange()
@@ -133,6 +153,11 @@ class ObjectTable(QWidget):
     def _arrange(self) -> None:
         layout, panel = column(self, 0), column(self._panel, 0)
         layout.addWidget(self.list)
+        size = QHBoxLayout()
+        size.addWidget(QLabel("From"))
+        size.addWidget(self.smallest)
+        size.addWidget(self.hidden, 1)
+        panel.addLayout(size)
         panel.addWidget(self.view)
         line = QHBoxLayout()
         for made in self.actions.values():
@@ -148,13 +173,27 @@ class ObjectTable(QWidget):
             self.actions[name].clicked.connect(partial(call, act))
             self.view.keys[QKeySequence(key)[0].key()] = act
         self.view.selectionModel().currentRowChanged.connect(self._on_current)
+        self.smallest.valueChanged.connect(self._on_smallest)
         self._objects.listed.connect(self._on_listed)
         self._objects.marked.connect(self.model.mark)
 
     def _on_listed(self, rows: ObjectRows | None) -> None:
         self.view.sortByColumn(_SURE, Qt.SortOrder.AscendingOrder)
-        self.model.show_rows(rows, self._controller.model.classes)
+        smallest = self._objects.smallest
+        with QSignalBlocker(self.smallest):
+            self.smallest.setValue(smallest)
+        self.model.show_rows(rows, self._controller.model.classes, smallest)
+        self._show_hidden()
         self._panel.setVisible(rows is not None)
+
+    def _on_smallest(self, smallest: int) -> None:
+        self.model.leave_out(smallest)
+        self._show_hidden()
+
+    def _show_hidden(self) -> None:
+        rows = self._objects.rows
+        less = 0 if rows is None else len(rows.sizes) - self.model.rowCount()
+        self.hidden.setText(f"{less:,} smaller left out" if less else "")
 
     def _on_current(self, current: QModelIndex, _: QModelIndex) -> None:
         if current.isValid():

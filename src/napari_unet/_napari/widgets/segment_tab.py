@@ -22,8 +22,9 @@ from napari_unet._napari.widgets.folder_choice import FolderChoice
 from napari_unet._napari.widgets.model_file import ModelFile
 from napari_unet._napari.widgets.object_settings import ObjectSettings
 from napari_unet._napari.widgets.result_file import ResultFile
-from napari_unet._napari.widgets.tab import Tab, button, call, column, heading, labelled, line
-from napari_unet.config import Output, PredictConfig
+from napari_unet._napari.widgets.tab import Tab, button, call, column, heading, labelled, line, narrow
+from napari_unet._napari.words import words_for
+from napari_unet.config import Augmented, Output, PredictConfig
 from napari_unet.session.projects import Settings
 
 _WHATS: tuple[tuple[str, What], ...] = (
@@ -50,6 +51,11 @@ _OUTPUTS: tuple[tuple[str, Output, str, str], ...] = (
         "the Uncertainty layer",
     ),
 )
+_QUALITIES: Mapping[Augmented, str] = {
+    "none": "The image is looked at once.",
+    "flips": "The mean over the image and its mirrored copies: better, 4 times slower (8 times in volumes).",
+    "rotations": "The mean over mirrored and turned copies: best, 8 times slower (16 times in volumes).",
+}
 _TIPS: Mapping[What, str] = {
     "image": "Predict the whole image, or stack",
     "view": "Predict what is on the screen",
@@ -58,7 +64,7 @@ _TIPS: Mapping[What, str] = {
     "folder": "Predict every image of the folder",
 }
 #: Settings that have a place of their own.
-_LEFT_OUT = ("output", "device", "background_zero", "instances")
+_LEFT_OUT = ("output", "device", "background_zero", "instances", "augmented")
 
 
 class SegmentTab(Tab):
@@ -82,6 +88,10 @@ class SegmentTab(Tab):
         for row, (name, output, tip, _) in enumerate(_OUTPUTS):
             self.output.addItem(name, output)
             self.output.setItemData(row, tip, Qt.ItemDataRole.ToolTipRole)
+        self.quality = narrow(QComboBox())
+        for value, name in words_for(PredictConfig, "augmented").choices.items():
+            self.quality.addItem(name, value)
+            self.quality.setItemData(self.quality.count() - 1, _QUALITIES[value], Qt.ItemDataRole.ToolTipRole)
         self.cancel = button("Cancel", "Stop here; finished tiles stay.")
         self.bar = QProgressBar()
         self.bar.setTextVisible(True)
@@ -112,7 +122,7 @@ class SegmentTab(Tab):
         row.addWidget(self.start, 2)
         row.addWidget(self.bar, 2)
         row.addWidget(self.cancel, 1)
-        layout.addLayout(labelled(("What", self.what), ("Res&ult", self.output)))
+        layout.addLayout(labelled(("What", self.what), ("Res&ult", self.output), ("Qualit&y", self.quality)))
         layout.addWidget(self.folder)
         layout.addWidget(self.objects)
         layout.addLayout(row)
@@ -136,12 +146,15 @@ class SegmentTab(Tab):
         controller.segmentation.file_done.connect(self.folder.add)
         self.cancel.clicked.connect(partial(call, controller.segmentation.cancel))
         self.output.activated.connect(partial(call, self._on_output))
+        self.quality.activated.connect(partial(call, self._on_quality))
         self.settings.valueChanged.connect(self._on_settings)
         self.settings.refused.connect(controller.board.complain)
         self.result.save.connect(self._on_save)
         self.model.save.connect(controller.save)
         self.model.load.connect(controller.load)
         controller.settings_restored.connect(self._show_settings)
+        controller.link.roles_changed.connect(self._on_subject)
+        controller.model_changed.connect(partial(call, self._on_subject))
 
     # ------------------------------------------------------------------ events
 
@@ -186,7 +199,9 @@ class SegmentTab(Tab):
         self.result.setVisible(what != "folder")
         self.result.show_output(output)
         self.output.setToolTip(tip)
+        self.quality.setToolTip(_QUALITIES[self.quality.currentData()])
         self.start.setText(f"Segment {what}" if output in ("labels", "instances") else f"Make {name.lower()}")
+        self.controller.board.name("segment", self.start.text())
         self.start.setToolTip(f"{_TIPS[what]}, into {'files of their own' if what == 'folder' else where}.")
 
     def _on_folder(self, folder: Folder) -> None:
@@ -207,19 +222,39 @@ class SegmentTab(Tab):
         self.settings.setValue(settings.predicting)
         self.objects.setValue(settings.predicting.instances)
         self.output.setCurrentIndex(max(self.output.findData(settings.predicting.output), 0))
+        self.quality.setCurrentIndex(max(self.quality.findData(settings.predicting.augmented), 0))
         self._show_what()
 
     def _on_settings(self, settings: PredictConfig) -> None:
-        chosen = settings.replace(output=self.output.currentData(), instances=self.objects.value())
-        self.controller.predicting = chosen
+        self.controller.predicting = settings.replace(
+            output=self.output.currentData(),
+            instances=self.objects.value(),
+            augmented=self.quality.currentData(),
+        )
+
+    def _on_quality(self) -> None:
+        self.controller.predicting = self.controller.predicting.replace(augmented=self.quality.currentData())
+        self._show_what()
 
     def _on_output(self) -> None:
         self.controller.predicting = self.controller.predicting.replace(output=self.output.currentData())
         self._show_what()
         if self.output.currentData() == "instances":
+            self._suggest()
             self._on_objects()
         else:
             self.controller.preview_objects.end()
+
+    def _on_subject(self) -> None:
+        """Another image or network: other settings of objects may suit it."""
+        if self.output.currentData() == "instances":
+            before = self.objects.value()
+            self._suggest()
+            if self.objects.value() != before:
+                self._on_objects()
+
+    def _suggest(self) -> None:
+        self.objects.suggest(self.controller.segmentation.goes_through_time())
 
 
 def _remaining(seconds: float | None) -> str:

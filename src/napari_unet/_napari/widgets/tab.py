@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractScrollArea,
+    QComboBox,
     QFrame,
     QGridLayout,
     QLabel,
@@ -98,6 +99,13 @@ def button(text: str, tooltip: str) -> QPushButton:
     made = QPushButton(text)
     made.setToolTip(tooltip)
     return made
+
+
+def narrow(combo: QComboBox) -> QComboBox:
+    """A list that may be narrower than its longest entry."""
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(8)
+    return combo
 
 
 def heading(text: str, tooltip: str = "") -> QLabel:

@@ -9,12 +9,13 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton
 
-from napari_unet._napari.axes import channels, label_shape
+from napari_unet._napari.axes import label_shape
 from napari_unet._napari.board import State
 from napari_unet._napari.controller import Controller
 from napari_unet._napari.guidance import Button, Phase
 from napari_unet._napari.machine import Question
 from napari_unet._napari.members import MEMBERS
+from napari_unet._napari.model_in_use import for_image
 from napari_unet._napari.widgets.budget import Budget
 from napari_unet._napari.widgets.copy_menu import CopyMenu
 from napari_unet._napari.widgets.device_choice import DeviceChoice
@@ -188,7 +189,7 @@ class TrainTab(Tab):
         model, image = self.controller.model, self.controller.link.image
         size: tuple[int, ...] = ()
         if image is not None:
-            model, size = model.replace(in_channels=channels(image)), label_shape(image)[-model.ndim :]
+            model, size = for_image(model, image), label_shape(image)[-model.ndim :]
         self.card.show_model(model)
         fitting = len(size) == model.ndim and min(size, default=0) > 0
         self.controller.teaching.machine.ask(Question(model, self.controller.training, size if fitting else ()))
