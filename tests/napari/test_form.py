@@ -3,11 +3,14 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from qtpy.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
 
 from napari_unet._napari.widgets.budget import Budget
 from napari_unet._napari.widgets.class_list import ClassList, rule
 from napari_unet._napari.widgets.folded import FoldedForm
 from napari_unet._napari.widgets.form import ConfigForm
+from napari_unet._napari.widgets.paragraph import Paragraph
+from napari_unet._napari.widgets.tab import scrolled
 from napari_unet.config import (
     AugmentConfig,
     BoundaryConfig,
@@ -218,3 +221,22 @@ def test_a_choice_is_made_by_its_words_and_keeps_its_value(form, qtbot):
     box.setCurrentIndex(1)
     assert made.value().ndim == 3
     assert "ndim=3" in box.itemData(1, 3)  # Qt.ToolTipRole
+
+
+def test_text_in_a_narrow_dock_lies_over_nothing(qtbot):
+    page = QWidget()
+    qtbot.addWidget(page)
+    inner, text, picture = QWidget(), Paragraph("many words " * 20), QLabel("picture")
+    picture.setFixedHeight(100)
+    for widget, children in ((inner, (picture, text)), (page, (inner,))):
+        layout = QVBoxLayout(widget)
+        for child in children:
+            layout.addWidget(child)
+    scroll = scrolled(page)
+    qtbot.addWidget(scroll)
+    scroll.resize(200, 90)
+    scroll.show()
+    QApplication.processEvents()
+    assert text.height() >= text.heightForWidth(text.width())
+    assert text.y() >= picture.y() + picture.height()
+    assert inner.height() >= text.y() + text.height()

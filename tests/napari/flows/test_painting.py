@@ -42,7 +42,7 @@ def test_a_stack_is_predicted_on_planes_without_strokes_and_as_a_whole(look, spo
     user.stops()
     user.goes_to(user.dock.segment)
     user.chooses(user.dock.segment.output, "Objects")
-    user.types(user.dock.segment.objects.form._fields["link"].native, "0.3")
+    assert user.dock.segment.objects.stack.currentText() == "one object through the slices"
     user.segments("Objects")
     found = user.controller.link.objects.data
     assert overlap(found > 0, labels > 0) > 0.5
@@ -53,7 +53,7 @@ def test_a_stack_is_predicted_on_planes_without_strokes_and_as_a_whole(look, spo
 
 def test_a_movie_keeps_the_number_of_a_cell_from_frame_to_frame(look, spots):
     image, labels = spots((4, 80, 112), drift=3)
-    user = look(image, name="movie")
+    user = look(image, name="movie", axis_labels=("t", "y", "x"))
     user.open_dock()
     user.new_strokes()
     user.slides_to(0)
@@ -67,7 +67,7 @@ def test_a_movie_keeps_the_number_of_a_cell_from_frame_to_frame(look, spots):
     page = user.dock.segment
     user.goes_to(page)
     user.chooses(page.output, "Objects")
-    user.types(page.objects.form._fields["link"].native, "0.3")
+    user.chooses(page.objects.stack, "keep numbers over time")
     user.types(page.objects.form._fields["min_size"].native, "20")
     user.segments("Objects")
     objects = user.controller.link.objects.data
@@ -107,11 +107,11 @@ def test_cells_that_touch_are_painted_one_by_one_and_found_apart(look):
 
 
 def _let_each_cell_be_an_object(user):
-    """*Task* in *Network settings* on *Train*, without the mouse."""
+    """*Strokes are* in *Network settings* on *Train*, without the mouse."""
     page = user.dock.train
     user.goes_to(page, keys=True)
     user.qtbot.keyClick(page.network.toggleButton(), Qt.Key.Key_Space)
-    user.chooses(page.network.form._fields["task"].native, "instances")
+    user.chooses(page.network.form._fields["task"].native, "single objects")
     assert user.controller.model.task == "instances"
     user.goes_to(user.dock.annotate, keys=True)
 
@@ -132,7 +132,7 @@ def test_coloured_tissue_is_learnt_in_colour_and_shown_as_outlines(look):
     assert user.controller._used.config.in_channels == 3
     user.chooses(user.dock.state_bar.mode, "Classes, outlined")
     assert user.controller.link.prediction.visible
-    assert user.controller.link.prediction.contour == 1
+    assert user.controller.link.prediction.contour > 0
     assert not user.controller.link.soft.visible
 
 

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QColorDialog,
     QHBoxLayout,
     QHeaderView,
-    QLabel,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
@@ -19,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_unet._napari.widgets.paragraph import Paragraph
 from napari_unet.config import CLASS_COLORS, ModelConfig
 from napari_unet.errors import ConfigError
 from napari_unet.standard import standard_model
@@ -49,8 +49,7 @@ class ClassList(QWidget):
         super().__init__(parent)
         self._model = standard_model()
         self._table = self._make_table()
-        self._rule = QLabel()
-        self._rule.setWordWrap(True)
+        self._rule = Paragraph()
         self._add = QPushButton("Add class")
         self._add.setToolTip("One more class to paint and to learn; what a trained model knows of the others stays.")
         self._remove = QPushButton("Remove class")

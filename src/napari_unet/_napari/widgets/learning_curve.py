@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPalette, QPen, QPolygonF
-from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_unet._napari.course import Course, in_words
+from napari_unet._napari.widgets.paragraph import Paragraph
 from napari_unet._napari.widgets.timeline import diamond
 
 #: Colour-blind-safe pairs (Okabe and Ito 2008), for dark and for light windows.
@@ -27,8 +28,7 @@ class LearningCurve(QWidget):
     def __init__(self, course: Course, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.plot = _Plot(course, self)
-        self.words = QLabel()
-        self.words.setWordWrap(True)
+        self.words = Paragraph()
         self.words.setTextFormat(Qt.TextFormat.RichText)
         self._course = course
         layout = QVBoxLayout(self)

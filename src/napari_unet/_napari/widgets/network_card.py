@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPalette, QPen, QPolygonF
-from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QComboBox, QSizePolicy, QWidget
 
 from napari_unet._napari.machine import Machine, fits, in_words, memory_in_words
 from napari_unet._napari.members import MEMBERS, member_of
+from napari_unet._napari.widgets.paragraph import Paragraph
 from napari_unet._napari.widgets.tab import column, labelled
 from napari_unet.config import ModelConfig
 from napari_unet.errors import NapariUnetError
@@ -47,9 +48,7 @@ class NetworkCard(QWidget):
             self.names.setItemData(here, member.words, Qt.ItemDataRole.ToolTipRole)
             self.names.model().item(here).setEnabled(member.available)
         self.picture = NetworkPicture(self)
-        self.words, self.memory = QLabel(), QLabel()
-        for label in (self.words, self.memory):
-            label.setWordWrap(True)
+        self.words, self.memory = Paragraph(), Paragraph()
         layout = column(self, margin=0)
         layout.addLayout(labelled(("&Network", self.names)))
         for widget in (self.picture, self.words, self.memory):

@@ -12,6 +12,7 @@ from qtpy.QtGui import QColor, QImage, QPixmap
 from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 from superqt import QCollapsible
 
+from napari_unet._napari.widgets.paragraph import Paragraph
 from napari_unet._napari.widgets.tab import button, call, column
 from napari_unet.session.messages import Previewed
 
@@ -35,11 +36,10 @@ class PatchGallery(QCollapsible):
         self.layout().setContentsMargins(0, 0, 0, 0)
         self._seed = 0
         self.cells = [QLabel() for _ in range(2 * COUNT)]
-        self.words = QLabel(
+        self.words = Paragraph(
             "Patches of your images as training changes them at random. Below each: in colour what your strokes tell "
             "about it, the stronger the more it counts; where it is dark nothing is known."
         )
-        self.words.setWordWrap(True)
         self.others = button("Show others", "Draw six other patches, with the training settings as they are now.")
         content = QWidget()
         layout = column(content, margin=0)

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QComboBox,
     QHeaderView,
-    QLabel,
     QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
@@ -22,6 +21,7 @@ from napari_unet._napari.controller import Controller
 from napari_unet._napari.widgets.check_list import CheckList
 from napari_unet._napari.widgets.layer_combo import LayerCombo
 from napari_unet._napari.widgets.object_table import ObjectTable
+from napari_unet._napari.widgets.paragraph import Paragraph
 from napari_unet._napari.widgets.tab import Tab, button, call, column, heading, labelled, line
 from napari_unet.session.commands import Meaning
 
@@ -143,12 +143,10 @@ def _table() -> QTableWidget:
     return table
 
 
-def _hint() -> QLabel:
-    label = QLabel(
+def _hint() -> Paragraph:
+    return Paragraph(
         "Scores count only where the network did not learn: strokes it was taught with look better than the rest."
     )
-    label.setWordWrap(True)
-    return label
 
 
 def _shown(value: float) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from qtpy.QtCore import QEvent, QPointF, QSize, Qt, Signal
 from qtpy.QtGui import QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen, QPolygonF
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_unet._napari.course import Course, Mark
+from napari_unet._napari.widgets.paragraph import Paragraph
 from napari_unet._napari.widgets.tab import button
 
 _HINT = "Click a mark to take the network back to that state."
@@ -29,8 +30,7 @@ class Timeline(QWidget):
         super().__init__(parent)
         self._course = course
         self.marks = _Marks(course, self)
-        self.words = QLabel(_HINT)
-        self.words.setWordWrap(True)
+        self.words = Paragraph(_HINT)
         self.undo = button("Undo", "Make the network again what it was before you took it back.")
         row = QHBoxLayout()
         row.addWidget(self.words, 1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
 from napari_unet._napari.controller import Controller
 from napari_unet._napari.tools import BLINK_KEY, REDO_KEY, REGION_KEY, TOOLS, UNDO_KEY
+from napari_unet._napari.widgets.paragraph import Paragraph
 from napari_unet._napari.widgets.tab import button, call
 
 _WORDS = {
@@ -54,8 +55,7 @@ class ToolBox(QWidget):
             grid.addWidget(widget, number // _COLUMNS, number % _COLUMNS)
         keys = {"1 to 9": "classes"} | {TOOLS[tool]: _WORDS[tool][0].lower() for tool in _WORDS}
         keys |= {REGION_KEY: "region", BLINK_KEY: "hide predictions"}
-        hint = QLabel("Keys on the image: " + ", ".join(f"{key} {what}" for key, what in keys.items()) + ".")
-        hint.setWordWrap(True)
+        hint = Paragraph("Keys on the image: " + ", ".join(f"{key} {what}" for key, what in keys.items()) + ".")
         grid.addWidget(hint, grid.rowCount(), 0, 1, _COLUMNS)
 
     def _show_tool(self, mode: str) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton
 
 from napari_unet._napari.axes import label_shape
 from napari_unet._napari.board import State
@@ -23,6 +23,7 @@ from napari_unet._napari.widgets.folded import FoldedForm
 from napari_unet._napari.widgets.learning_curve import LearningCurve
 from napari_unet._napari.widgets.model_file import ask_for_model
 from napari_unet._napari.widgets.network_card import NetworkCard
+from napari_unet._napari.widgets.paragraph import Paragraph
 from napari_unet._napari.widgets.patch_gallery import PatchGallery
 from napari_unet._napari.widgets.tab import Tab, button, call, column, labelled
 from napari_unet._napari.widgets.timeline import Timeline
@@ -64,13 +65,11 @@ class TrainTab(Tab):
         self._waiting = QTimer(self)
         self._waiting.setSingleShot(True)
         self._waiting.setInterval(PATIENCE_MILLISECONDS)
-        self.sources = QLabel()
-        self.sources.setWordWrap(True)
+        self.sources = Paragraph()
         self.sources.setToolTip(
             "Choose another image at the top of Annotate and paint on it: its strokes count as well."
         )
-        self.start = QLabel()
-        self.start.setWordWrap(True)
+        self.start = Paragraph()
         self.again = button("Start again", "Forget what was learnt; the strokes stay.")
         self.from_file = button("From a file…", "Go on with a saved model instead of the one in use; strokes stay.")
         self.copy = CopyMenu(
