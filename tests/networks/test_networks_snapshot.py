@@ -9,7 +9,7 @@ from napari_unet.config import ModelConfig
 from napari_unet.networks import geometry
 from napari_unet.networks.inference import fused_graph
 from napari_unet.networks.plan import plan
-from napari_unet.networks.snapshot import Snapshot
+from napari_unet.networks.snapshot import LAYOUT, Snapshot
 from napari_unet.networks.window import operations, windows
 
 from .conftest import MEMBERS, VALID, seeded
@@ -48,6 +48,17 @@ def test_float32_fusion_is_within_1e_5(make):
     with torch.inference_mode():
         difference = (Snapshot(network)(image, [slice(0, 96)] * 2) - network(image)).abs().max()
     assert difference < 1e-5
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_layers_lie_channels_last_from_the_first_on(make, ndim):
+    """Else each of them is copied."""
+    snapshot = Snapshot(make(ModelConfig(width=8, depth=1, ndim=ndim)))
+    image = torch.randn(1, 1, *(32,) * ndim)
+    node = next(node for node in snapshot.graph.nodes if node.op == "conv")
+    with torch.inference_mode():
+        made = snapshot.run(node, [image], (0,) * ndim, alone=True)
+    assert made.is_contiguous(memory_format=LAYOUT[ndim])
 
 
 def test_training_goes_on_without_changing_a_snapshot(make):
