@@ -17,7 +17,7 @@ from napari_unet._napari.words import Words, tooltip
 
 _SIMPLE = (bool, int, float, str)
 #: An input is at least so wide, pixels: the dock may be narrow.
-NARROW = 76
+NARROW = 70
 _LARGEST = {int: 2**31 - 1, float: 1e9}
 
 
