@@ -71,3 +71,9 @@ def test_the_finest_of_several_resolutions_is_taken():
     assert finest(levels) is IMAGE
     assert finest(IMAGE) is IMAGE
     assert source_for(ModelConfig(in_channels=4), levels, "CYX").spatial == (5, 6)
+
+
+@pytest.mark.parametrize("wrong", [None, [[1, 2], [3, 4]], "image.tif"])
+def test_what_is_no_array_is_said_in_one_sentence(wrong):
+    with pytest.raises(ImageError, match="array of NumPy"):
+        source_for(ModelConfig(), wrong, "YX")

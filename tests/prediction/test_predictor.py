@@ -414,3 +414,22 @@ def test_less_memory_gives_smaller_tiles():
         plan = Predictor(build_network(config), config, device="cpu", memory=memory)._plan(source, None, None)
         sizes.append(plan.read_shape[0])
     assert sizes[0] < sizes[1] <= sizes[2]
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"box": [slice(50, 60), slice(0, 5)]}, "33 x 41"),
+        ({"box": [slice(5, 5), slice(0, 5)]}, "with pixels"),
+        ({"box": [slice(0, 5)]}, "2 ranges"),
+        ({"box": [slice(0, 20, 2), slice(0, 5)]}, "without steps"),
+        ({"leads": [(7,)]}, "T below 2"),
+        ({"leads": [(0, 0)]}, "T below 2"),
+        ({"leads": [(-1,)]}, "T below 2"),
+    ],
+)
+def test_a_part_that_is_not_there_is_said_in_one_sentence(part, words):
+    config = ModelConfig(width=2, depth=1)
+    source = ImageSource(np.zeros((2, 33, 41)), "TYX", 2)
+    with pytest.raises(ImageError, match=words):
+        Predictor(build_network(config), config, device="cpu").predict(source, **part)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from napari_unet.config import ModelConfig
 from napari_unet.data.source import ArrayLike, ImageSource
 from napari_unet.errors import ImageError
@@ -54,9 +56,19 @@ def source_for(
 
 
 def finest(image: ArrayLike) -> ArrayLike:
-    """The first of a list of resolutions; an array as it is."""
+    """The first of a list of resolutions; an array as it is.
+
+    Raises
+    ------
+    ImageError
+        When it is no array.
+    """
     if isinstance(image, (list, tuple)) and image and len(getattr(image[0], "shape", ())) >= 2:
-        return image[0]  # type: ignore[no-any-return]
+        image = image[0]
+    try:
+        np.dtype(image.dtype)
+    except (AttributeError, TypeError) as error:
+        raise ImageError(f"give the image as an array of NumPy, Zarr or dask, not as {type(image).__name__}") from error
     return image
 
 

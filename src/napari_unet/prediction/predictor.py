@@ -39,7 +39,7 @@ from napari_unet.prediction.instances import marks_of, objects_of
 from napari_unet.prediction.linking import Linker
 from napari_unet.prediction.outputs import smallest_type, to_entropy, to_labels, to_last, to_probabilities, to_whole
 from napari_unet.prediction.precision import TEST_EDGE, in_type, is_long, type_on
-from napari_unet.prediction.reader import Batch, Place, TileReader, inner
+from napari_unet.prediction.reader import Batch, Place, TileReader, check_part, inner
 from napari_unet.prediction.solver import Form, Solver, form_of
 from napari_unet.prediction.sweeping import WORTH, Slabs, choose_sweep, sweeps
 from napari_unet.prediction.tiling import TilePlan, plan_tiles
@@ -194,11 +194,12 @@ class Predictor:
         Raises
         ------
         ImageError
-            When the image has other channels than the model.
+            When the image has other channels than the model, or no such part.
         PredictionError
             When not even a small tile fits in memory.
         """
         self._check(source)
+        check_part(source, leads, box)
         reader = TileReader(source, normalizer or fit_normalizer(source, self.model.normalization))
         plan = self._plan(source, box, centre)
         places = tuple(source.planes() if leads is None else leads)

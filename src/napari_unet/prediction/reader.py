@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from napari_unet.data.normalize import Normalizer
 from napari_unet.data.source import ImageSource
+from napari_unet.errors import ImageError
 from napari_unet.prediction.tiling import Tile
 
 Place = tuple[tuple[int, ...], Tile]
@@ -79,6 +80,21 @@ def _count_nonfinite(block: npt.NDArray[np.generic], tile: Tile) -> int:
         return 0
     counted = tile.write if tile.slab is None else tile.slab.read
     return int(np.count_nonzero(~np.isfinite(block[(slice(None), *inner(counted, tile.start))])))
+
+
+def check_part(source: ImageSource, leads: Sequence[tuple[int, ...]] | None, box: Sequence[slice] | None) -> None:
+    """Raise `ImageError` where an image has no such positions, or no such box."""
+    for lead in leads or ():
+        if len(lead) != len(source.lead) or not all(0 <= i < n for i, n in zip(lead, source.lead, strict=True)):
+            axes = ", ".join(f"{axis} below {n}" for axis, n in zip(source.lead_axes, source.lead, strict=True))
+            raise ImageError(f"choose positions that the image has ({axes or 'none'}), not {lead}")
+    if box is None:
+        return
+    if len(box) != source.ndim or any(part.step not in (None, 1) for part in box):
+        raise ImageError(f"give a box as {source.ndim} ranges of pixels without steps, along {source.spatial_axes}")
+    if any(not len(range(*part.indices(n))) for part, n in zip(box, source.spatial, strict=True)):
+        sizes = " x ".join(map(str, source.spatial))
+        raise ImageError(f"choose a box with pixels of the image, which has {sizes}")
 
 
 def inner(write: Sequence[slice], start: Sequence[int]) -> tuple[slice, ...]:
