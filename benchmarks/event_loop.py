@@ -154,7 +154,10 @@ class Dock:
         first = self._widget.controller.link.prediction is None
         self._widget.train.toggle.click()
         if first:
-            self._widget.controller.link.prediction.events.labels_update.connect(self._on_tile)
+            link = self._widget.controller.link
+            for layer in (link.prediction, link.soft):  # the one that is shown gets the tiles
+                if layer is not None:
+                    layer.events.labels_update.connect(self._on_tile)
 
     def stop(self) -> None:
         """Press Stop and wait until it has."""
