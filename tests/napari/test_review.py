@@ -15,7 +15,7 @@ from napari_unet.config import InstanceConfig, ModelConfig, PredictConfig, Train
 from napari_unet.data.synthetic import touching_cells
 from napari_unet.events import Finding, ObjectRows, Place, Started, Step
 from napari_unet.session import commands as do
-from napari_unet.session.arrays import SharedArray, close_array, open_array
+from napari_unet.session.arrays import close_array, open_array
 from napari_unet.session.inline import InlineSession
 from napari_unet.session.messages import Advised, Failed, ObjectsMeasured, Ready, StrokesChecked
 
@@ -364,7 +364,6 @@ def test_the_smallest_size_of_the_settings_counts_in_the_table(listed):
     objects = listed.reviewing.objects
     assert objects.smallest < FOUND[1][0].stop ** 2
     listed.predicting = PredictConfig(instances=InstanceConfig(min_size=65))
-    objects._numbers = SharedArray((40, 60), np.uint32)
     objects.take(ObjectsMeasured(1, objects.rows))
     assert objects.smallest == 65
     assert "1 object (2 of less than 65 pixels are left out)" in listed.state.message

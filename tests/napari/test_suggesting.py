@@ -98,7 +98,7 @@ def test_strokes_correct_it(dock, qtbot, hand):
     qtbot.waitUntil(lambda: dock.controller.state.step > 0, timeout=60_000)
     assert not dock.controller.state.suggested
     assert not dock.annotate.suggest.isVisible()
-    click(qtbot, dock.train.toggle)
+    dock.controller.stop()
     qtbot.waitUntil(lambda: dock.controller.state.phase is Phase.IDLE, timeout=30_000)
 
 

@@ -62,6 +62,7 @@ def test_objects_are_accepted_and_deleted_with_keys_and_taken_back(user):
 
 
 def test_a_wrong_stroke_is_found_gone_to_and_painted_over(user):
+    user.qtbot.waitUntil(lambda: user.controller.state.step >= 60, timeout=PATIENCE)  # it knows cells by then
     user.stops()
     user.controller.set_live(False)
     cell = user.labels == np.unique(user.labels[user.labels > 0])[12]
