@@ -11,6 +11,7 @@ from napari_unet.errors import MissingDependencyError
 from napari_unet.session.commands import EstimateCosts, UseDevice
 from napari_unet.session.costs import costs
 from napari_unet.session.messages import CostsEstimated, Ready
+from napari_unet.standard import standard_model
 
 SMALL = ModelConfig(width=4, depth=2)
 
@@ -70,7 +71,7 @@ def test_every_member_is_found_again_and_costs_something(member):
 
 def test_back_from_an_encoder_nothing_of_it_is_left():
     encoded = next(member for member in MEMBERS if member.encoded)
-    assert MEMBERS[0].apply(encoded.apply(ModelConfig())) == ModelConfig()
+    assert MEMBERS[0].apply(encoded.apply(standard_model())) == standard_model()
 
 
 def test_the_card_shows_name_picture_costs_and_memory(qtbot, machine, sent):
