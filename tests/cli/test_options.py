@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from pathlib import Path
 
 import pytest
 
-from napari_unet.cli.options import add_config, read_config
+from napari_unet.cli.options import add_config, read_config, read_model
 from napari_unet.config import AugmentConfig, ModelConfig, NormalizationConfig, PredictConfig, TrainConfig
 from napari_unet.errors import ConfigError
-from napari_unet.session.recipe import command_line
+from napari_unet.session.recipe import Training, command_line
+from napari_unet.standard import standard_model
 
 
 def parsed(config: type, words: list[str]) -> argparse.Namespace:
@@ -43,6 +46,25 @@ def test_without_options_the_defaults_hold(config):
 def test_a_config_survives_its_command_line(config):
     words = command_line(config)
     assert read_config(parsed(type(config), words), type(config)) == config
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        standard_model(classes=("ground", "tree")),
+        standard_model(architecture="unetpp"),
+        standard_model(architecture="unetpp", stem="scale_space"),
+        standard_model(ndim=3, stem="scale_space"),
+        ModelConfig(in_channels=2),
+    ],
+)
+def test_a_copied_training_makes_the_same_network(model):
+    here = Path()
+    words = shlex.split(Training((here,), (here,), here, "YX", model, TrainConfig()).command())
+    parser = argparse.ArgumentParser()
+    add_config(parser, ModelConfig, skip=("colors",))
+    options, _ = parser.parse_known_args(words)
+    assert read_model(options) == model
 
 
 def test_only_what_differs_is_written():

@@ -13,7 +13,7 @@ from napari_unet._napari.widgets.dock import UNetWidget
 from napari_unet._napari.widgets.object_table import ObjectTable
 from napari_unet.config import InstanceConfig, ModelConfig, PredictConfig, TrainConfig
 from napari_unet.data.synthetic import touching_cells
-from napari_unet.events import Finding, ObjectRows, Place, Started, Step
+from napari_unet.events import Finding, Finished, ObjectRows, Place, Started, Step
 from napari_unet.session import commands as do
 from napari_unet.session.arrays import close_array, open_array
 from napari_unet.session.inline import InlineSession
@@ -337,6 +337,24 @@ def test_a_class_without_strokes_is_listed(trained, session):
     session.events.append(StrokesChecked(asked.request, (), True))
     trained.tick()
     assert lines[-1] == [("No background is painted: paint a little of it.", None)]
+
+
+def test_a_stroke_that_no_turn_has_seen_is_checked_and_then_starts_training(trained, session):
+    trained.set_live(True)
+    trained.stop()
+    session.events.append(Finished("stopped", 1, 1.0))
+    trained.tick()
+    session.commands.clear()
+    trained.link.strokes.paint((8, 40), 2)
+    trained.reviewing.attempt(trained.reviewing.checks.check)
+    (asked,) = session.sent(do.CheckStrokes)
+    array, handle = open_array(session.sent(do.SetStrokes)[-1].array)
+    seen = int(array[8, 40])
+    close_array(handle)
+    assert seen == 2
+    assert not session.sent(do.Train)
+    trained.tick()
+    assert session.sent(do.Train)
 
 
 def test_crumbs_are_left_out_of_the_table_until_they_are_wanted(qtbot, controller):

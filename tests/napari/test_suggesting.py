@@ -76,6 +76,13 @@ def test_it_is_kept_by_segmenting(dock, qtbot, tmp_path):
     assert np.array_equal(again, suggestion(dock))
 
 
+def test_objects_made_of_it_stay_when_it_is_dismissed(dock, qtbot):
+    suggest(dock, qtbot)
+    dock.controller.link.display.make_objects()
+    click(qtbot, dock.annotate.suggest)
+    assert {layer.name for layer in dock.viewer.layers} == {"cells", "Objects"}
+
+
 def test_its_objects_are_previewed(dock, qtbot):
     suggest(dock, qtbot)
     dock.show_page(dock.segment)

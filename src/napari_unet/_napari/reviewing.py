@@ -48,9 +48,10 @@ class Reviewing:
 
     @in_words
     def attempt(self, wish: Callable[[], object]) -> None:
-        """Do what is wished of the parts, or say in one sentence why not."""
+        """Do what is wished of the parts, with the newest stroke, or say in one sentence why not."""
         self._parts.need_image()
         self._parts.need_session()
+        self._parts.strokes.send_early()
         wish()
 
     @in_words

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from napari_unet._napari.axes import channels
 from napari_unet._napari.looking import Looking
+from napari_unet._napari.model_in_use import for_image
 from napari_unet._napari.parts import Parts
 from napari_unet.config import ModelConfig
 from napari_unet.errors import ModelFileError
@@ -36,7 +36,7 @@ class Suggesting:
         parts.need_session()
         if parts.board.state.step:
             raise ModelFileError("The model in use has learnt from strokes already: what it predicts is better.")
-        wanted = model.replace(in_channels=channels(parts.link.image))
+        wanted = for_image(model, parts.link.image)
         if not begins_from_base(wanted):
             raise ModelFileError("Paint a few strokes: a network with these settings knows nothing before that.")
         if parts.model.take(wanted, 0, parts.link.image):
@@ -47,8 +47,8 @@ class Suggesting:
         parts.board.say()
 
     def dismiss(self) -> None:
-        """Take it away; what was segmented with it goes too."""
+        """Take it away; objects that were made of it are the user's, and stay."""
         self._parts.board.set(suggested=False)
-        self._parts.link.remove_predictions()
+        self._parts.link.remove_prediction()
         self._looking.wanted = True
         self._parts.board.say()

@@ -303,12 +303,11 @@ class ViewerLink:
             layer, self.soft = self.soft, None
             self._viewer.layers.remove(layer)
 
-    def remove_predictions(self) -> None:
-        """Take away what is predicted: classes, probabilities, objects."""
+    def remove_prediction(self) -> None:
+        """Take away what is predicted in view, and its soft overlay."""
         self.remove_soft()
-        for layer in (self.prediction, self.objects):
-            if layer is not None:
-                self._viewer.layers.remove(layer)
+        if self.prediction is not None:
+            self._viewer.layers.remove(self.prediction)
 
     def view(self, ndim: int) -> View | None:
         """The part of the image that is on the screen."""

@@ -14,6 +14,7 @@ from napari_unet.config import PredictConfig
 from napari_unet.errors import ConfigError, ImageError
 from napari_unet.session.folders import RESULT_ENDINGS
 from napari_unet.session.part import Part
+from napari_unet.session.results import ENDINGS
 
 if TYPE_CHECKING:
     from napari_unet.events import Event
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from napari_unet.session.model import Model
 
 ZARR = ".zarr"
-ENDINGS = (".tif", ".tiff", ZARR)
 #: Results of more than so many GB go to a store, unless more memory is given.
 MEMORY = 8.0
 
@@ -108,7 +108,7 @@ def _segment_folder(model: Model, config: PredictConfig, options: argparse.Names
 def _targets(options: argparse.Namespace) -> list[tuple[Path, Path]]:
     """Where each result goes; a clash or an existing file is refused before any work is done."""
     into_folder = len(options.images) > 1 or (options.out.is_dir() and options.out.suffix != ZARR)
-    named = options.out.suffix.lower() in ENDINGS
+    named = options.out.name.lower().endswith(ENDINGS)
     if into_folder and named and not options.out.is_dir():
         raise ConfigError(f"give a folder to write several images to, not '{options.out}'")
     if not into_folder and not named:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from math import prod
 from typing import Any
@@ -48,7 +48,8 @@ class Answers:
         self, solve: Solve, form: Form, reader: TileReader, batch: Batch, convert: Convert
     ) -> list[npt.NDArray[Any]]:
         """As `solve`, which is left those tiles that are not constant."""
-        found = [self._answer(form, pixels, tile, convert) for pixels, (_, tile) in self._each(batch)]
+        each = zip(batch.pixels, batch.places, strict=True)
+        found = [self._answer(form, pixels, tile, convert) for pixels, (_, tile) in each]
         left = [number for number, data in enumerate(found) if data is None]
         if len(left) == len(found):
             return solve(form, reader, batch, convert)
@@ -57,9 +58,6 @@ class Answers:
             for number, data in zip(left, solve(form, reader, rest, convert), strict=True):
                 found[number] = data
         return [data for data in found if data is not None]
-
-    def _each(self, batch: Batch) -> Iterator[tuple[npt.NDArray[np.float32], Any]]:
-        return zip(batch.pixels, batch.places, strict=True)
 
     def _answer(
         self, form: Form, pixels: npt.NDArray[np.float32], tile: Tile, convert: Convert

@@ -132,8 +132,10 @@ class Training:
     def command(self) -> str:
         """For a terminal."""
         plain = self.model.replace(colors=())
-        told = ["--in-channels", str(plain.in_channels), "--classes", ",".join(plain.classes)]
-        rest = command_line(plain, standard_model(in_channels=plain.in_channels, classes=plain.classes))
+        # What the command would choose by itself is told all the same.
+        told = ["--in-channels", str(plain.in_channels), "--classes", ",".join(plain.classes), "--stem", plain.stem]
+        base = standard_model(in_channels=plain.in_channels, classes=plain.classes, stem=plain.stem)
+        rest = command_line(plain, base)
         words = ["napari-unet", "train", *self.images, "--strokes", *self.strokes, "--model", self.out]
         return _joined([*words, "--axes", self.axes, "--overwrite", *told, *rest, *command_line(self.config)])
 

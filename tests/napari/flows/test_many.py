@@ -15,13 +15,19 @@ from napari_unet.io.images import read_image
 PATIENCE = 180_000
 
 
-def test_two_images_teach_what_a_folder_is_segmented_with(look, files, overlap):
-    folder, truth = files
+def taught_a(look, folder, truth):
+    """The user, in front of a first image that is learnt from and predicted."""
     user = look(folder / "a.tif")
     user.open_dock()
     user.new_strokes()
     user.strokes_on_both(truth["a"])
     user.waits_until_it_shows(truth["a"] > 0)
+    return user
+
+
+def test_two_images_teach_what_a_folder_is_segmented_with(look, files, overlap):
+    folder, truth = files
+    user = taught_a(look, folder, truth)
     assert user.clicks == 3
     user.viewer.open(str(folder / "b.tif"), plugin="napari")
     user.chooses(user.dock.annotate.image, "b")
@@ -46,11 +52,7 @@ def test_two_images_teach_what_a_folder_is_segmented_with(look, files, overlap):
 
 def test_the_copied_command_gives_the_same_pixels_elsewhere(look, files, tmp_path, overlap):
     folder, truth = files
-    user = look(folder / "a.tif")
-    user.open_dock()
-    user.new_strokes()
-    user.strokes_on_both(truth["a"])
-    user.waits_until_it_shows(truth["a"] > 0)
+    user = taught_a(look, folder, truth)
     user.corrects(truth["a"] > 0)
     assert user.clicks == 3
     user.stops()
