@@ -73,6 +73,16 @@ def test_after_stop_the_next_stroke_starts_again(learning, session):
     assert len(session.sent(do.NewModel)) == 1
 
 
+def test_what_no_turn_has_seen_before_stop_is_told_and_does_not_start_again(learning, session):
+    learning.link.strokes.paint((25, 25), 2)
+    learning.toggle()
+    assert isinstance(session.commands[-1], do.StopTraining)
+    assert isinstance(session.commands[-2], do.StrokesChanged)
+    answer(learning, session, Finished("stopped", 1, 1.0))
+    learning.tick()
+    assert len(session.sent(do.Train)) == 1
+
+
 def test_a_stroke_while_stopping_starts_again_when_it_has_stopped(learning, session):
     learning.toggle()
     learning.link.strokes.paint((25, 25), 2)

@@ -347,7 +347,7 @@ def test_a_stroke_that_no_turn_has_seen_is_checked_and_then_starts_training(trai
     session.commands.clear()
     trained.link.strokes.paint((8, 40), 2)
     trained.reviewing.attempt(trained.reviewing.checks.check)
-    (asked,) = session.sent(do.CheckStrokes)
+    assert session.sent(do.CheckStrokes)
     array, handle = open_array(session.sent(do.SetStrokes)[-1].array)
     seen = int(array[8, 40])
     close_array(handle)

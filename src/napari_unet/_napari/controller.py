@@ -103,10 +103,10 @@ class Controller:
         self.segmentation = Segmentation(parts, self._segmenting, lambda: self.model)
         self.preview_objects = ObjectPreview(parts, self.settings)
         self._pilot = Pilot(parts, self._autopilot, self.segmentation, self.train, self.stop)
-        self.reviewing = Reviewing(parts, self.settings)
+        self.reviewing = Reviewing(parts, self.settings, self._take_strokes)
         self.recipes = Recipes(parts, self.segmentation, self.settings, self.save)
         self.tools = Tools(self.link, self.new_regions)
-        self.teaching = Teaching(self._client, self.board, self._autopilot)
+        self.teaching = Teaching(self._client, self.board, self._autopilot, self._take_strokes)
         self.answers = Answers(
             self.board,
             self.link,
@@ -319,11 +319,7 @@ class Controller:
         for event, purpose in events:
             self.answers.take(event, purpose)
             self.teaching.take(event)
-        if self._strokes.send():
-            self.board.forgive()
-            self._on_stroke()
-            self.board.update()
-        elif events:
+        if not self._take_strokes() and events:
             self.board.update()
         self.safe.tick()
         self.results.tick()
@@ -347,6 +343,15 @@ class Controller:
     @in_words
     def _look(self) -> None:
         self._looking.look(self._clock())
+
+    def _take_strokes(self) -> bool:
+        """Tell the session what was painted since the last time; whether anything was."""
+        painted = self._strokes.send()
+        if painted:
+            self.board.forgive()
+            self._on_stroke()
+            self.board.update()
+        return painted
 
     @in_words
     def _on_stroke(self) -> None:

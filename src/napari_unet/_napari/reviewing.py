@@ -28,6 +28,8 @@ class Reviewing:
     parts : Parts
     settings : callable
         Gives what the forms say.
+    take_strokes : callable
+        Tells the session what was painted just now.
 
     Attributes
     ----------
@@ -41,9 +43,10 @@ class Reviewing:
 
     scored = Signal(dict)  #: scores came, as `napari_unet.score` names them
 
-    def __init__(self, parts: Parts, settings: Callable[[], Settings]) -> None:
+    def __init__(self, parts: Parts, settings: Callable[[], Settings], take_strokes: Callable[[], object]) -> None:
         self._parts, self._link, self.board = parts, parts.link, parts.board
         self.advice, self.objects, self.checks = Advice(parts), Objects(parts, settings), Checks(parts)
+        self._take_strokes = take_strokes
         self._shared: list[Any] = []
 
     @in_words
@@ -51,7 +54,7 @@ class Reviewing:
         """Do what is wished of the parts, with the newest stroke, or say in one sentence why not."""
         self._parts.need_image()
         self._parts.need_session()
-        self._parts.strokes.send_early()
+        self._take_strokes()
         wish()
 
     @in_words

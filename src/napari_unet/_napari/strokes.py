@@ -45,7 +45,6 @@ class Strokes:
         self._mirrors: dict[Any, StrokesMirror] = {}
         self._dirty: Box | None = None
         self._regions_dirty = False
-        self._sent_early = False
         self.newest: Box | None = None
         self._made: WeakKeyDictionary[Any, Counter[int]] = WeakKeyDictionary()
 
@@ -90,23 +89,18 @@ class Strokes:
         self._regions_dirty = True
 
     def send(self) -> bool:
-        """Copy what was painted and tell the session; whether the user changed anything since the last time."""
-        early, self._sent_early = self._sent_early, False
+        """Copy what was painted and tell the session; whether the user changed anything."""
         mirror, regions = self._mirror, self._regions_dirty
         self._regions_dirty = False
         if mirror is None:
-            return early
+            return False
         known = mirror.complete
         changed, found = self._copy(mirror)
         if changed or found or regions:
             self._tell(mirror, [*changed, *found], regions=regions)
         if found and not known:
             self.found.emit()
-        return bool(early or changed or regions or (found and known))
-
-    def send_early(self) -> None:
-        """`send` before a question about the strokes; the next `send` still tells of what was changed."""
-        self._sent_early = self.send()
+        return bool(changed or regions or (found and known))
 
     def _tell(self, mirror: StrokesMirror, changed: list[Box], *, regions: bool) -> None:
         image, complete = self._link.image, self._link.complete()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from psygnal import Signal
@@ -32,6 +33,8 @@ class Teaching:
     client : Client
     board : Board
     autopilot : Autopilot
+    take_strokes : callable
+        Tells the session what was painted just now: what was painted before *Stop* does not start it again.
 
     Attributes
     ----------
@@ -43,8 +46,9 @@ class Teaching:
 
     previewed = Signal(Previewed)  #: augmented patches came
 
-    def __init__(self, client: Client, board: Board, autopilot: Autopilot) -> None:
+    def __init__(self, client: Client, board: Board, autopilot: Autopilot, take_strokes: Callable[[], object]) -> None:
         self._client, self._board, self._autopilot = client, board, autopilot
+        self._take_strokes = take_strokes
         self.course = Course()
         self.machine = Machine(client.send)
 
@@ -80,6 +84,7 @@ class Teaching:
             self._board.say(f"The network is as it was at step {event.step:,}; Undo brings step {event.before:,} back.")
 
     def _end(self, *, paused: bool) -> None:
+        self._take_strokes()
         self._autopilot.stopped()
         if self._board.state.phase in (Phase.WAITING, Phase.TRAINING):
             self._client.send(StopTraining())
