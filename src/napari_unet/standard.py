@@ -35,8 +35,10 @@ def begins_from_base(model: ModelConfig) -> bool:
     >>> begins_from_base(standard_model()), begins_from_base(ModelConfig(width=8))
     (True, False)
     """
-    even = model.spacing is None or len(set(model.spacing)) == 1
-    return model.weights == "base" and even and all(getattr(model, name) == form for name, form in BASE_FORM.items())
+    fine = min(model.spacing or (1.0,))
+    planes = model.spacing is None or set(model.spacing[-2:]) == {fine}
+    same = all(getattr(model, name) == form for name, form in BASE_FORM.items() if name != "ndim")
+    return model.weights == "base" and planes and same
 
 
 def standard_model(**changes: Any) -> ModelConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import as_file, files
 
@@ -10,7 +11,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from napari_unet.config import ModelConfig
+from napari_unet.networks.build import build_network
 from napari_unet.networks.finetune import adapt, for_channels
+from napari_unet.networks.inflate import inflate
 from napari_unet.standard import BASE_FORM
 
 FILE = "base2d.safetensors"
@@ -33,15 +36,16 @@ def base_network(model: ModelConfig) -> nn.Module:
     model : ModelConfig
         One that begins from them; with several input channels the first convolution looks at their mean.
     """
-    old = ModelConfig(classes=TASKS, **BASE_FORM)
-    network = adapt(base_weights(), old, model)
-    _expect_objects(network, model)
+    old = ModelConfig(classes=TASKS, **{**BASE_FORM, "ndim": model.ndim, "spacing": model.spacing})
+    state = _known(old)
+    network = adapt(state, old, model)
+    _expect_objects(network, model, state)
     return network
 
 
 @torch.no_grad()
-def _expect_objects(network: nn.Module, model: ModelConfig) -> None:
-    state, known = network.state_dict(), base_weights()
+def _expect_objects(network: nn.Module, model: ModelConfig, known: Mapping[str, Tensor]) -> None:
+    state = network.state_dict()
     foreground, border = TASKS.index("foreground"), TASKS.index("border")
     for name in ("head.weight", "head.bias", "local.weight"):
         rows = state[name]
@@ -52,6 +56,11 @@ def _expect_objects(network: nn.Module, model: ModelConfig) -> None:
             rows[2] = of[foreground] + of[border]
         elif name == "head.bias":
             rows[2:] = UNEXPECTED
+
+
+def _known(form: ModelConfig) -> dict[str, Tensor]:
+    """The base weights, in 3D those that see a volume plane by plane."""
+    return base_weights() if form.ndim == 2 else inflate(base_weights(), build_network(form))
 
 
 @cache

@@ -142,7 +142,7 @@ class ObjectTable(QWidget):
         self.view = _View(self.model)
         self.smallest = QSpinBox()
         self.smallest.setRange(1, 2**31 - 1)
-        self.smallest.setSuffix(" pixels")
+        self.smallest.setSuffix(" px")
         self.smallest.setToolTip("Smaller objects are crumbs, and not in the table; 1 shows all.")
         self.hidden = QLabel()
         self.actions = {name: button(name.capitalize(), f"{tip} Key: {key}.") for name, key, tip in _ACTIONS}

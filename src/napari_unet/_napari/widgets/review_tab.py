@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -25,11 +24,7 @@ from napari_unet._napari.widgets.paragraph import Paragraph
 from napari_unet._napari.widgets.tab import Tab, button, call, column, heading, labelled, line
 from napari_unet.session.commands import Meaning
 
-_MEANINGS: Mapping[str, Meaning] = {
-    "objects (0 = background)": "objects",
-    "classes (0 = background)": "classes",
-    "strokes (0 = not known, 1 = background)": "strokes",
-}
+_MEANINGS: tuple[Meaning, ...] = ("objects", "classes", "strokes")
 #: Score, its name for people, and what it means.
 _SCORES = (
     ("iou", "Overlap (IoU)", "Common pixels divided by all pixels of either; 1 is perfect."),
@@ -68,8 +63,11 @@ class ReviewTab(Tab):
         self.truth = LayerCombo("choose a labels layer", self)
         self.truth.setToolTip("A labels layer of this image that is known to be right.")
         self.meaning = QComboBox()
-        self.meaning.addItems(list(_MEANINGS))
-        self.meaning.setToolTip("What the values of the truth are.")
+        self.meaning.addItems(_MEANINGS)
+        self.meaning.setToolTip(
+            "Objects: 0 is background, every other value one object. Classes: 0 is background. "
+            "Strokes: 0 is not known, 1 is background."
+        )
         self.meaning.setMinimumContentsLength(8)
         self.meaning.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.compare = button("Compare", "Score the Prediction layer against the truth.")
@@ -111,7 +109,7 @@ class ReviewTab(Tab):
         self.truth.show_layers(self.controller.link.labels, self.truth.layer)
 
     def _on_compare(self) -> None:
-        self.controller.reviewing.compare(self.truth.layer, _MEANINGS[self.meaning.currentText()])
+        self.controller.reviewing.compare(self.truth.layer, _MEANINGS[self.meaning.currentIndex()])
 
     def _show_scores(self, scores: dict[str, Any]) -> None:
         self.controller.board.say("Compared.")
