@@ -16,7 +16,9 @@ from napari_unet.networks.plan import parameters
 from napari_unet.networks.window import Span, Window, windows
 
 #: Layers that a sweep can run; a network with any other is not swept.
-KNOWN = frozenset({"input", "conv", "transpose", "norm", "relu", "pool", "nearest", "linear", "concat", "add", "crop"})
+KNOWN = frozenset(
+    {"input", "scale_space", "conv", "transpose", "norm", "relu", "pool", "nearest", "linear", "concat", "add", "crop"}
+)
 #: Slabs after the output has begun of which the memory is looked at.
 STEADY = 3
 
@@ -206,7 +208,10 @@ class _Memory:
         node = self._plan.graph.nodes[stage.index]
         if node.op in ("input", "relu", "norm", "pool", "crop"):
             return 0
-        return (stage.reads[1] - stage.reads[0]) * sum(self._plan.cross(i) for i in node.inputs)
+        found = (stage.reads[1] - stage.reads[0]) * sum(self._plan.cross(i) for i in node.inputs)
+        # The features of the scale space are made one by one, then joined.
+        joined = (stage.makes[1] - stage.makes[0]) * self._plan.cross(stage.index) if node.op == "scale_space" else 0
+        return found + joined
 
     def _look(self, more: int) -> None:
         held = sum((b - a) * self._plan.cross(i) for i, pieces in self._held.items() for a, b in pieces)
