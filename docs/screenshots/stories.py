@@ -121,7 +121,7 @@ def touching(film: Film) -> None:
     film.learn(120)
     film.stop()
     film.page(film.dock.segment)
-    film.objects(split=6.0)
+    film.objects(split=9.0)
     split = film.field(film.dock.segment.objects, "Split at necks")
     film.segment("Objects")
     film.hide("Strokes", "Probability")

@@ -9,7 +9,7 @@ from napari_unet._napari import prediction_layer
 from napari_unet._napari.autopilot import IDLE_SECONDS, REST_SECONDS
 from napari_unet._napari.guidance import Phase
 from napari_unet._napari.outlines import Outlines, outlined
-from napari_unet.config import ModelConfig
+from napari_unet.config import ModelConfig, PredictConfig
 from napari_unet.events import Finished, Started, Step
 from napari_unet.session import commands as do
 from napari_unet.session.messages import Failed, PredictionDone, Ready, Tile
@@ -345,3 +345,25 @@ def test_undo_survives_another_slice_and_goes_back_to_it(viewer, controller, ses
     assert strokes.data[1].any()
     assert controller.state.painted[1] > 0
     assert viewer.dims.point[0] == 3
+
+
+# ---------------------------------------------------------------------- objects in view
+
+
+def test_a_preview_that_comes_after_segmenting_began_is_not_shown(learning, session, viewer, clock):
+    learning.predicting = PredictConfig(output="instances")
+    learning.preview_objects.changed(clock.now)
+    clock.now += 5
+    learning.tick()
+    (asked,) = session.sent(do.PreviewObjects)
+    learning.preview_objects.end()
+    whole = tuple(slice(0, n) for n in viewer.layers["image"].data.shape)
+    found = Tile(asked.request, whole, np.ones((40, 60), np.uint8), 1, 1, 1)
+    answer(learning, session, found)
+    assert "Objects (preview)" not in viewer.layers
+    learning.preview_objects.changed(clock.now)
+    clock.now += 5
+    learning.tick()
+    again = session.sent(do.PreviewObjects)[-1]
+    answer(learning, session, Tile(again.request, whole, np.ones((40, 60), np.uint8), 1, 1, 1))
+    assert "Objects (preview)" in viewer.layers

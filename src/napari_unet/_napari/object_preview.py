@@ -36,6 +36,7 @@ class ObjectPreview:
         self._parts, self._settings, self.board = parts, settings, parts.board
         self.on = True
         self._due: float | None = None
+        self._wanted = False
         self._layer: Any = None
         self._image: Any = None
         self._shown: prediction_layer.Index | None = None
@@ -63,10 +64,10 @@ class ObjectPreview:
     def take(self, tile: Tile) -> None:
         """Show the objects."""
         link = self._parts.link
-        if link.image is None or tile.data is None or not self.on:
+        if link.image is None or tile.data is None or not (self.on and self._wanted):
             return
         if not self._is_shown():
-            self.end()
+            self._remove()
             self._image, self._shown = link.image, None
             self._layer = prediction_layer.make_objects(link.image)
             self._layer.name = "Objects (preview)"
@@ -78,8 +79,11 @@ class ObjectPreview:
         self.board.say(_told(tile.data))
 
     def end(self) -> None:
-        """Take the preview away."""
-        self._due = None
+        """Take the preview away; one that is still being computed is not shown any more."""
+        self._due, self._wanted = None, False
+        self._remove()
+
+    def _remove(self) -> None:
         if self._layer is not None and self._parts.link.has(self._layer):
             self._parts.link.remove(self._layer)
         self._layer = self._image = None
@@ -101,6 +105,7 @@ class ObjectPreview:
             return
         view = parts.link.view(parts.need_model().ndim)
         if view is not None:
+            self._wanted = True
             parts.client.preview_objects(parts.strokes.share_image(), view, config)
 
 
