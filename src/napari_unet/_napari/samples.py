@@ -25,7 +25,7 @@ def synthetic_stack() -> list[LayerData]:
     """The same in 3D."""
     spacing = (2.0, 1.0, 1.0)
     image = touching_cells((24, 192, 192), seed=1, spacing=spacing).image
-    return [(image, {"name": "Touching cells, stack", "scale": spacing}, "image")]
+    return [(image, {"name": "Touching cells, stack", "scale": spacing, "axis_labels": ("z", "y", "x")}, "image")]
 
 
 _MOVIE = {"name": "Moving cells", "axis_labels": ("t", "y", "x")}
