@@ -38,3 +38,12 @@ def test_words_say_what_a_training_begins_with():
     on_encoder = model.replace(encoder="resnet18", stem="none")
     assert start_words(on_encoder) == "random weights"
     assert "encoder" in start_words(on_encoder.replace(encoder_weights="imagenet"))
+
+
+@pytest.mark.parametrize(
+    ("spacing", "expected"),
+    [(None, True), ((3, 1, 1), True), ((1, 1, 1), True), ((1, 2, 2), False), ((3, 2, 1), False)],
+)
+def test_a_volume_begins_from_planes_that_are_even_and_no_coarser_than_z(spacing, expected):
+    assert begins_from_base(standard_model(ndim=3, stem="scale_space", spacing=spacing)) is expected
+    assert not begins_from_base(standard_model(ndim=3, spacing=spacing))

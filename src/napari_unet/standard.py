@@ -25,6 +25,8 @@ BASE_FORM: dict[str, Any] = {
 def begins_from_base(model: ModelConfig) -> bool:
     """Whether a new network of a model begins from the weights that come with the package.
 
+    Those are of a 2D network; a 3D one begins from them where its planes are even, and no coarser than z.
+
     Parameters
     ----------
     model : ModelConfig
@@ -35,10 +37,9 @@ def begins_from_base(model: ModelConfig) -> bool:
     >>> begins_from_base(standard_model()), begins_from_base(ModelConfig(width=8))
     (True, False)
     """
-    fine = min(model.spacing or (1.0,))
-    planes = model.spacing is None or set(model.spacing[-2:]) == {fine}
+    even = model.spacing is None or set(model.spacing[-2:]) == {min(model.spacing)}
     same = all(getattr(model, name) == form for name, form in BASE_FORM.items() if name != "ndim")
-    return model.weights == "base" and planes and same
+    return model.weights == "base" and even and same
 
 
 def standard_model(**changes: Any) -> ModelConfig:

@@ -34,12 +34,13 @@ def base_network(model: ModelConfig) -> nn.Module:
     Parameters
     ----------
     model : ModelConfig
-        One that begins from them; with several input channels the first convolution looks at their mean.
+        One that begins from them; with several input channels the first convolution looks at their mean. In 3D the
+        network sees a volume plane by plane.
     """
-    old = ModelConfig(classes=TASKS, **{**BASE_FORM, "ndim": model.ndim, "spacing": model.spacing})
-    state = _known(old)
-    network = adapt(state, old, model)
-    _expect_objects(network, model, state)
+    form = ModelConfig(classes=TASKS, **{**BASE_FORM, "ndim": model.ndim, "spacing": model.spacing})
+    known = base_weights() if model.ndim == 2 else inflate(base_weights(), build_network(form))
+    network = adapt(known, form, model)
+    _expect_objects(network, model, known)
     return network
 
 
@@ -56,11 +57,6 @@ def _expect_objects(network: nn.Module, model: ModelConfig, known: Mapping[str, 
             rows[2] = of[foreground] + of[border]
         elif name == "head.bias":
             rows[2:] = UNEXPECTED
-
-
-def _known(form: ModelConfig) -> dict[str, Tensor]:
-    """The base weights, in 3D those that see a volume plane by plane."""
-    return base_weights() if form.ndim == 2 else inflate(base_weights(), build_network(form))
 
 
 @cache

@@ -29,21 +29,19 @@ def inflate(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor
     layers = dict(network.named_modules())
     found = {}
     for name, target in network.state_dict().items():
-        source = state[name]
-        if target.ndim == 5:
-            layer = layers[name.rpartition(".")[0]]
-            if not isinstance(layer, nn.ConvTranspose3d) and target.shape[1] != source.shape[1]:
-                source = _spread(source, target.shape[1])
-            found[name] = _deep(source, target.shape[2], repeat=isinstance(layer, nn.ConvTranspose3d))
+        weight = state[name]
+        if target.ndim < 5:
+            found[name] = weight.clone()
+        elif isinstance(layers[name.rpartition(".")[0]], nn.ConvTranspose3d):
+            found[name] = weight[:, :, None].repeat(1, 1, target.shape[2], 1, 1)
         else:
-            found[name] = source.clone()
+            seen = weight if weight.shape[1] == target.shape[1] else _spread(weight, target.shape[1])
+            found[name] = _middle(seen, target.shape[2])
     return found
 
 
-def _deep(weight: Tensor, planes: int, *, repeat: bool) -> Tensor:
-    """A 2D kernel as one of so many planes."""
-    if repeat:
-        return weight[:, :, None].repeat(1, 1, planes, 1, 1)
+def _middle(weight: Tensor, planes: int) -> Tensor:
+    """A 2D kernel as the middle one of so many planes."""
     deep = weight.new_zeros((*weight.shape[:2], planes, *weight.shape[2:]))
     deep[:, :, planes // 2] = weight
     return deep

@@ -204,7 +204,7 @@ class _Memory:
             self._look(gathered + parameters(self._plan.graph, self._plan.graph.nodes[stage.index]))
 
     def _gathered(self, stage: Stage) -> int:
-        """What a layer reads, where it is put together from several places."""
+        """What a layer copies: what it reads, where that lies in several places, and features that it joins."""
         node = self._plan.graph.nodes[stage.index]
         if node.op in ("input", "relu", "norm", "pool", "crop"):
             return 0
