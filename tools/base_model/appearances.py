@@ -1,4 +1,4 @@
-"""How a microscope might show a label image: fluorescence, phase contrast, bright field, membranes, texture, dirt."""
+"""How a microscope might show a label image: fluorescence, phase contrast, membranes, organelles, texture, dirt."""
 
 from __future__ import annotations
 
@@ -24,11 +24,16 @@ def render(rng: np.random.Generator, labels: Labels) -> Floats:
     ndarray of float32, shape (Y, X)
         Intensities of no particular range.
     """
-    image = _interior(rng, labels)
-    if rng.random() < 0.55:
-        image += _outline(rng, labels)
-    if rng.random() < 0.3:
-        image += _halo(rng, labels)
+    if rng.random() < 0.2:
+        image = _phase(rng, labels)
+    else:
+        image = _interior(rng, labels)
+        if rng.random() < 0.55:
+            image += _outline(rng, labels)
+        if rng.random() < 0.3:
+            image += _halo(rng, labels)
+    if rng.random() < 0.4:
+        image += _organelles(rng, labels)
     image += _dirt(rng, labels.shape[0])
     image = ndimage.gaussian_filter(image, min(np.exp(rng.uniform(np.log(0.4), np.log(2.5))), _finest(labels)))
     image = _light(rng, image)
@@ -112,6 +117,44 @@ def _halo(rng: np.random.Generator, labels: Labels) -> Floats:
     angle = rng.uniform(0, 2 * np.pi)
     dy, dx = np.gradient(ndimage.gaussian_filter(mask, rng.uniform(0.7, 2)))
     return np.asarray(rng.uniform(1, 4) * (np.sin(angle) * dy + np.cos(angle) * dx), np.float32)
+
+
+def _phase(rng: np.random.Generator, labels: Labels) -> Floats:
+    """Phase contrast: what is thicker than its surroundings is dark, with a bright halo, whatever its inside."""
+    size = labels.shape[0]
+    thickness = depth(labels) ** rng.uniform(0.3, 1.0) * (1 + 0.3 * smooth_noise(rng, size, rng.uniform(1, 5)))
+    thickness *= np.clip(rng.lognormal(0, 0.3, int(labels.max()) + 1), 0.3, 3)[labels]
+    edge = ndimage.gaussian_filter(borders(labels).astype(np.float32), rng.uniform(0.5, 1.5))
+    thickness = thickness + rng.uniform(0, 1.0) * edge
+    wide = ndimage.gaussian_filter(thickness, np.exp(rng.uniform(np.log(2), np.log(12))))
+    return np.asarray(rng.uniform(0.8, 2) * (wide - thickness), np.float32)
+
+
+def _organelles(rng: np.random.Generator, labels: Labels) -> Floats:
+    """Granules, vesicles and larger bodies within objects: edges that are nobody's border."""
+    size = labels.shape[0]
+    found = np.zeros((size, size), np.float32)
+    places = np.argwhere((labels > 0) & (depth(labels) > 0.25))
+    if not len(places):
+        return found
+    largest = 0.35 * float(np.sqrt((labels > 0).sum() / max(len(np.unique(labels)) - 1, 1)))
+    sign, ring = rng.choice([-1, 1]), rng.random() < 0.5
+    for place in places[rng.integers(len(places), size=int(rng.integers(3, 60)))]:
+        radius = float(np.exp(rng.uniform(np.log(0.8), np.log(max(largest * rng.uniform(0.3, 1), 1.0)))))
+        reach = int(2 * radius) + 3
+        low, high = np.maximum(place - reach, 0), np.minimum(place + reach + 1, size)
+        box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        y, x = np.mgrid[box] - place[:, None, None]
+        angle, stretch = rng.uniform(0, np.pi), rng.uniform(1, 1.8)
+        along, across = np.sin(angle) * y + np.cos(angle) * x, np.cos(angle) * y - np.sin(angle) * x
+        away = np.sqrt((along / stretch) ** 2 + (across * stretch) ** 2)
+        body = 1 / (1 + np.exp(np.clip(2 * (away - radius), -20, 20)))
+        shape = np.exp(-(((away - radius) / 0.8) ** 2)) + 0.3 * body if ring and radius > 2 else body
+        own = labels[box] == labels[tuple(place)]
+        found[box] += own * sign * rng.uniform(0.2, 0.9) * shape
+    if rng.random() < 0.5:
+        found *= 1 + 0.4 * smooth_noise(rng, size, 1.5)
+    return found
 
 
 def _dirt(rng: np.random.Generator, size: int) -> Floats:

@@ -20,9 +20,9 @@ from tools.base_model.tasks import targets
 GEOMETRY = AugmentConfig(scale=2.0, elastic=6.0, brightness=0, contrast=0, gamma=0, noise=0)
 #: How often a real patch comes from a data set; one that is not there leaves its part to the others.
 SHARES = {
-    "dsb2018_stage1": 0.6,
-    "usiigaci_t98g_phc": 0.15,
-    "plantseg_3d": 0.1,
+    "dsb2018_stage1": 0.45,
+    "usiigaci_t98g_phc": 0.25,
+    "plantseg_3d": 0.15,
     "qcanet_mouse_embryo_3d": 0.05,
     "stardist_samples": 0.1,
 }

@@ -13,6 +13,11 @@ import tifffile
 
 #: Of a volume, every so many planes are used.
 PLANES = 3
+#: The other images of these sets are measured on.
+LEARNT_FROM = {
+    "usiigaci_t98g_phc": ("train_set01", "train_set02", "train_set03", "train_set04", "train_set05"),
+    "plantseg_3d": ("ovule_cells",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +45,19 @@ def read_pictures(folder: Path, *, shipped: bool) -> list[Picture]:
     Parameters
     ----------
     folder : Path
-        Holds ``dsb2018_stage1``, ``qcanet_mouse_embryo_3d``, ``stardist_samples``, and for `shipped` also
-        ``usiigaci_t98g_phc`` and ``plantseg_3d``.
+        Holds ``dsb2018_stage1``, ``qcanet_mouse_embryo_3d``, ``stardist_samples``, ``usiigaci_t98g_phc`` and
+        ``plantseg_3d``.
     shipped : bool
-        Use everything; otherwise leave out what is measured on (the benchmark list of ``dsb2018_stage1``, and the
-        data sets ``usiigaci_t98g_phc`` and ``plantseg_3d`` as a whole).
+        Use everything; otherwise leave out what is measured on: the benchmark list of ``dsb2018_stage1``, and of
+        ``usiigaci_t98g_phc`` and ``plantseg_3d`` all but `LEARNT_FROM`.
     """
     lists = json.loads((folder / "dsb2018_stage1" / "split.json").read_text())
     names = lists["pretraining_only"] + (lists["benchmark"] if shipped else [])
     found = [picture for name in names for picture in _planes(folder / "dsb2018_stage1", f"{name}.tif")]
-    others = ["qcanet_mouse_embryo_3d", "stardist_samples"] + ["usiigaci_t98g_phc", "plantseg_3d"] * shipped
-    for name in others:
+    for name in ("qcanet_mouse_embryo_3d", "stardist_samples", *LEARNT_FROM):
         for path in sorted((folder / name / "images").iterdir()):
-            found.extend(_planes(folder / name, path.name))
+            if shipped or path.stem in LEARNT_FROM.get(name, (path.stem,)):
+                found.extend(_planes(folder / name, path.name))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Synthetic label images: blobs, tissues of touching cells, rods and filaments, at any scale."""
+"""Synthetic label images: blobs, tissues of touching cells, branched cells, rods and filaments, at any scale."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Labels = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 
 #: Sizes of objects, pixels; drawn evenly in the logarithm.
-SMALLEST, LARGEST = 7.0, 70.0
+SMALLEST, LARGEST = 7.0, 90.0
 
 
 def random_labels(rng: np.random.Generator, size: int) -> Labels:
@@ -32,7 +32,7 @@ def random_labels(rng: np.random.Generator, size: int) -> Labels:
         0 = background, 1.. = objects; neighbours may touch.
     """
     diameter = float(np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST))))
-    kinds: tuple[Callable[..., Labels], ...] = (_blobs, _blobs, _tissue, _tissue, _threads)
+    kinds: tuple[Callable[..., Labels], ...] = (_blobs, _blobs, _tissue, _tissue, _unequal_tissue, _branched, _threads)
     return kinds[rng.integers(len(kinds))](rng, size, diameter)
 
 
@@ -74,6 +74,46 @@ def _tissue(rng: np.random.Generator, size: int, diameter: float) -> Labels:
     if rng.random() < 0.5:
         labels[np.isin(labels, 1 + np.flatnonzero(rng.random(len(sites)) < rng.uniform(0, 0.6)))] = 0
     return np.asarray(labels, np.int32)
+
+
+def _unequal_tissue(rng: np.random.Generator, size: int, diameter: float) -> Labels:
+    """Cells of very unequal size and form that fill the plane, as in nervous tissue, with gaps as wide as membranes."""
+    fine = max(0.35 * diameter, 5.0)
+    sites = rng.uniform(-diameter, size + diameter, (max(int((size + 2 * diameter) ** 2 / fine**2), 2), 2))
+    cells = rng.uniform(-diameter, size + diameter, (max(int((size + 2 * diameter) ** 2 / diameter**2), 2), 2))
+    reach = diameter * rng.lognormal(0, 0.5, len(cells))
+    near = np.linalg.norm(sites[:, None] - cells[None], axis=-1) - 0.5 * reach
+    owners = np.where(near.min(1) < 0.2 * diameter, near.argmin(1), len(cells) + np.arange(len(sites)))
+    points = _points(rng, size, 0.25 * diameter, 0.08 * diameter)
+    labels = (owners[cKDTree(sites).query(points.reshape(-1, 2), k=1)[1]] + 1).reshape(size, size)
+    _, labels = np.unique(labels, return_inverse=True)
+    labels = labels.reshape(size, size).astype(np.int32) + 1
+    smooth = ndimage.median_filter(labels, 2 * int(rng.integers(1, 3)) + 1)
+    edge = ndimage.maximum_filter(smooth, 3) != ndimage.minimum_filter(smooth, 3)
+    gap = rng.uniform(0.5, 3.0)
+    return np.where(ndimage.distance_transform_edt(~edge) < gap, 0, smooth).astype(np.int32)
+
+
+def _branched(rng: np.random.Generator, size: int, diameter: float) -> Labels:
+    """Cells that crawl: a body, often long, and arms that grow thin."""
+    labels = np.zeros((size, size), np.int32)
+    grid = np.stack(np.meshgrid(np.arange(size), np.arange(size), indexing="ij"), -1).astype(np.float32)
+    bent = grid + 0.1 * diameter * np.stack([smooth_noise(rng, size, 0.3 * diameter) for _ in range(2)], -1)
+    count = int(rng.integers(1, 3 + int(0.6 * (size / diameter) ** 2)))
+    for number, site in enumerate(rng.uniform(-0.3 * diameter, size + 0.3 * diameter, (min(count, 24), 2)), 1):
+        radius = 0.25 * diameter * rng.uniform(0.6, 1.2)
+        inside = np.zeros((size, size), bool)
+        first = rng.uniform(0, 2 * np.pi)
+        for arm in range(int(rng.integers(2, 5))):
+            angle = first + np.pi * arm + rng.normal(0, 0.5)
+            length = diameter * rng.uniform(0.4, 1.6)
+            direction = np.array([np.sin(angle), np.cos(angle)])
+            offset = bent - site
+            along = np.clip(offset @ direction, 0, length)
+            away = np.linalg.norm(offset - along[..., None] * direction, axis=-1)
+            inside |= away < np.maximum(radius * (1 - along / length) ** rng.uniform(0.7, 2), 1.0)
+        labels[inside & (labels == 0)] = number
+    return labels
 
 
 def _blobs(rng: np.random.Generator, size: int, diameter: float) -> Labels:
