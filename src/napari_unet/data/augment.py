@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,8 +17,12 @@ from torch import Tensor
 from napari_unet.config import AugmentConfig
 from napari_unet.data.annotations import IGNORE
 
+Row = npt.NDArray[np.float64]
+
 #: Sharpness of the cubic through the nodes of the elastic grid (Keys 1981); Catmull-Rom.
 CUBIC = -0.5
+#: Numbers of a patch that no matrix is made of.
+SIMPLE = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,11 @@ class Augmenter:
         self.isotropic = ndim == 2 or (spacing is not None and len(set(spacing)) == 1)
         ratio = spacing[-2] / spacing[-1] if spacing is not None else 1.0
         self._sizes = tuple(s / min(spacing) for s in spacing) if spacing is not None else (1.0,) * ndim
-        self._steps = torch.tensor([1.0] * (ndim - 2) + [ratio, 1.0], dtype=torch.float64)
+        steps = np.array([1.0] * (ndim - 2) + [ratio, 1.0])
+        self._anisotropy = steps / steps[:, None]
+        self._planes = [(1, 2), (0, 2), (0, 1)] if ndim == 3 and self.isotropic else [(ndim - 2, ndim - 1)]
+        low, high = np.array([*self._ranges()]).T[..., None]
+        self._low, self._span = low, high - low
 
     def source_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Size of the patch to read, so that a turned patch of `shape` finds real pixels in its corners."""
@@ -97,47 +107,48 @@ class Augmenter:
 
     def draw(self, count: int, generator: torch.Generator) -> Changes:
         """Parameters for `count` patches."""
-        config = self.config
-        matrix, nodes = self._matrix(count, generator), self._nodes(count, generator)
-        brightness = _between(count, -config.brightness, config.brightness, generator)
-        contrast = _between(count, 1 - config.contrast, 1 + config.contrast, generator)
-        gamma = _factor(count, 1 + config.gamma, generator)
-        noise = _between(count, 0, config.noise, generator)
+        even = torch.rand(len(self._low), count, generator=generator, dtype=torch.float64).numpy()
+        values = self._low + self._span * even
+        brightness, contrast, gamma, noise, blur, dropped, some = torch.from_numpy(values[:SIMPLE]).float()
+        scale, *angles = values[SIMPLE:]
+        matrix, nodes = self._matrix(scale, angles, generator), self._nodes(count, generator)
         seed = int(torch.randint(2**31, (1,), generator=generator))
-        blur = _between(count, 0, config.blur, generator)
-        some = torch.rand(count, generator=generator) < config.channel_drop
-        dropped = torch.rand(count, generator=generator).where(some, -1.0)
-        return Changes(matrix, nodes, brightness, contrast, gamma, noise, blur, dropped, seed)
+        dropped = dropped.where(some < self.config.channel_drop, -1.0)
+        return Changes(matrix, nodes, brightness, contrast, gamma.exp_(), noise, blur, dropped, seed)
 
-    def _matrix(self, count: int, generator: torch.Generator) -> Tensor:
-        """Scale, shear, rotation and flip, in pixels of equal size, then back to the voxels."""
-        matrix = torch.eye(self.ndim, dtype=torch.float64).repeat(count, 1, 1)
-        matrix *= 1 / _factor(count, self.config.scale, generator)[:, None, None].double()
+    def _ranges(self) -> Iterator[tuple[float, float]]:
+        """What is drawn evenly: intensities, the magnification in the logarithm, then angles of each plane."""
+        config = self.config
+        yield -config.brightness, config.brightness
+        yield 1 - config.contrast, 1 + config.contrast
+        yield -math.log(1 + config.gamma), math.log(1 + config.gamma)
+        yield 0, config.noise
+        yield 0, config.blur
+        yield 0, 1
+        yield 0, 1
+        yield -math.log(config.scale), math.log(config.scale)
+        for largest in (config.rotation, config.shear):
+            yield from [(-math.radians(largest), math.radians(largest))] * len(self._planes)
+
+    def _matrix(self, scale: Row, angles: Sequence[Row], generator: torch.Generator) -> Tensor:
+        """Scale, rotation, shear and flip, in pixels of equal size, then back to the voxels."""
+        unit = np.eye(self.ndim)
+        matrix = unit * np.exp(scale)[:, None, None]
         if self.ndim == 3 and not self.isotropic:
             matrix[:, 0, 0] = 1
-        planes = [(1, 2), (0, 2), (0, 1)] if self.ndim == 3 and self.isotropic else [(self.ndim - 2, self.ndim - 1)]
-        for plane in planes:
-            matrix = self._turn(plane, count, generator) @ matrix
+        planes = len(self._planes)
+        for (a, b), turned, sheared in zip(self._planes, angles[:planes], angles[planes:], strict=True):
+            turn = np.tile(unit, (len(scale), 1, 1))
+            turn[:, a, a] = turn[:, b, b] = np.cos(turned)
+            turn[:, b, a] = np.sin(turned)
+            turn[:, a, b] = -turn[:, b, a]
+            matrix = turn @ matrix
             if self.config.shear > 0:
-                matrix = self._shear(plane, count, generator) @ matrix
+                matrix[:, a] += np.tan(sheared)[:, None] * matrix[:, b]
         if self.config.flip:
-            signs = torch.randint(2, (count, 1, self.ndim), generator=generator) * 2 - 1
-            matrix = matrix * signs
-        return (matrix * self._steps / self._steps[:, None]).float()
-
-    def _turn(self, plane: tuple[int, int], count: int, generator: torch.Generator) -> Tensor:
-        angle = torch.deg2rad(_between(count, -self.config.rotation, self.config.rotation, generator).double())
-        a, b = plane
-        turn = torch.eye(self.ndim, dtype=torch.float64).repeat(count, 1, 1)
-        turn[:, a, a] = turn[:, b, b] = angle.cos()
-        turn[:, a, b], turn[:, b, a] = -angle.sin(), angle.sin()
-        return turn
-
-    def _shear(self, plane: tuple[int, int], count: int, generator: torch.Generator) -> Tensor:
-        angle = torch.deg2rad(_between(count, -self.config.shear, self.config.shear, generator).double())
-        shear = torch.eye(self.ndim, dtype=torch.float64).repeat(count, 1, 1)
-        shear[:, plane[0], plane[1]] = angle.tan()
-        return shear
+            signs = torch.randint(2, (len(scale), 1, self.ndim), generator=generator).numpy()
+            matrix = matrix * (2 * signs - 1)
+        return torch.from_numpy((matrix * self._anisotropy).astype(np.float32))
 
     def _nodes(self, count: int, generator: torch.Generator) -> Tensor:
         """Displacements; along the coarse axis of an anisotropic volume there are none."""
@@ -176,11 +187,11 @@ class Augmenter:
         """
         grid = self._grid(changes, images.shape[2:], shape, images.device)
         images = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
-        stacked = torch.empty(len(targets), 2, *targets.shape[1:], device=targets.device)
-        torch.sub(targets, IGNORE, out=stacked[:, 0])
-        stacked[:, 1] = boundary
-        stacked = F.grid_sample(stacked, grid, mode="nearest", padding_mode="zeros", align_corners=True)
-        return self._intensity(changes, images), stacked[:, 0].add_(IGNORE).long(), stacked[:, 1]
+        stacked = torch.empty(2, *targets.shape, device=targets.device)
+        stacked[0] = targets - IGNORE  # 0 is what is outside
+        stacked[1] = boundary
+        found = F.grid_sample(stacked.transpose(0, 1), grid, mode="nearest", padding_mode="zeros", align_corners=True)
+        return self._intensity(changes, images), found[:, 0].to(targets.dtype).add_(IGNORE).long(), found[:, 1]
 
     def _grid(self, changes: Changes, source: Sequence[int], shape: Sequence[int], device: torch.device) -> Tensor:
         """Sampling grid in the units of `grid_sample`: ``(N, *shape, d)``, last axis first.
@@ -189,14 +200,15 @@ class Augmenter:
         nodes, one, and the offset from the centre. Each axis is one matrix product.
         """
         ndim, count, nodes = self.ndim, len(changes.nodes), changes.nodes.shape[2:]
-        unit = torch.tensor([2 / max(n - 1, 1) for n in source])
-        matrix = (changes.matrix * unit[:, None]).flip(1)
-        grid = torch.zeros(count, *(n + 2 for n in nodes), ndim)
-        grid[(slice(None), *(slice(n) for n in nodes))] = torch.einsum("nij,nj...->n...i", matrix, changes.nodes)
+        unit = np.array([[2 / max(n - 1, 1)] for n in source], np.float32)
+        matrix = (changes.matrix.numpy() * unit)[:, ::-1]
+        parts = np.zeros((count, *(n + 2 for n in nodes), ndim), np.float32)
+        moved = matrix @ changes.nodes.numpy().reshape(count, ndim, -1)
+        parts[(slice(None), *map(slice, nodes))] = moved.swapaxes(1, 2).reshape(count, *nodes, ndim)
         for axis in range(ndim):
             place: tuple[Any, ...] = tuple(n + (1 if other == axis else 0) for other, n in enumerate(nodes))
-            grid[(slice(None), *place)] = matrix[:, :, axis]
-        grid = grid.to(device)
+            parts[(slice(None), *place)] = matrix[:, :, axis]
+        grid = torch.from_numpy(parts).to(device)
         for axis in reversed(range(ndim)):
             after = math.prod(grid.shape[axis + 2 :])
             rows = _functions(nodes[axis], shape[axis]).to(device)
@@ -248,16 +260,6 @@ class Augmenter:
 def _like(size: int, inner: int) -> int:
     """A size of the same parity as `inner`, so that both have one centre."""
     return size + (size - inner) % 2
-
-
-def _between(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
-    return torch.rand(count, generator=generator) * (high - low) + low
-
-
-def _factor(count: int, largest: float, generator: torch.Generator) -> Tensor:
-    """Factors between 1 / largest and largest, even in the logarithm."""
-    limit = math.log(largest)
-    return _between(count, -limit, limit, generator).exp()
 
 
 def _cubic(nodes: int, size: int) -> Tensor:
