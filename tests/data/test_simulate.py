@@ -74,6 +74,16 @@ def test_some_background_is_close_to_objects_and_some_is_free():
     assert np.mean(distance > 9) > 0.1
 
 
+@pytest.mark.parametrize("pairs", [1, 2, 5])
+def test_so_many_objects_get_a_stroke_and_one_around_them(pairs):
+    labels = touching_cells((256, 256), seed=3).labels
+    strokes = paint_strokes(labels, seed=1, pairs=pairs)
+    assert len(np.unique(labels[strokes == 2])) == pairs
+    assert 1 <= ndimage.label(strokes == 1, np.ones((3, 3)))[1] <= pairs
+    assert ndimage.distance_transform_edt(labels == 0)[strokes == 1].max() < 12
+    assert contradictions(strokes, labels) == 0
+
+
 def test_a_stack_is_painted_on_a_few_planes():
     labels = touching_cells((25, 96, 96), seed=2).labels
     planes = np.flatnonzero(paint_strokes(labels, seed=0).any(axis=(1, 2)))

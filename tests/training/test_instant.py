@@ -72,7 +72,7 @@ def test_the_solution_is_where_the_balanced_cost_is_flat():
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(300, sum(sizes), generator=generator) * 3 + 1
     targets = (values[:, 0] + values[:, -1] + torch.randn(300, generator=generator) > 4).long()
-    solve(network, layers, Painted(values, targets))
+    solve(network, layers, Painted(values, targets), rarest=100_000)
     spread = values.double().std(0)
     weights = [layer.weight.detach()[:, :, 0, 0].double().requires_grad_() for layer in layers.values()]
     bias = layers["head"].bias.detach().double().requires_grad_()
@@ -83,6 +83,21 @@ def test_the_solution_is_where_the_balanced_cost_is_flat():
         cost = cost + PENALTY[name] * (weight * part).square().sum()
     gradients = torch.autograd.grad(cost, [*weights, bias])
     assert max(float(g.abs().max()) for g in gradients) < 2e-3
+
+
+def test_few_painted_pixels_are_trusted_less():
+    generator = torch.Generator().manual_seed(0)
+    targets = torch.arange(60) % 2
+    lengths = []
+    for rarest in (30, 300, 3000):
+        network = build_network(ModelConfig(**SMALL, stem="scale_space"))
+        layers = output_layers(network, features_known=True)
+        features = sum(layer.weight.shape[1] for layer in layers.values())
+        values = torch.randn(60, features, generator=generator) + targets[:, None]
+        solve(network, layers, Painted(values, targets), rarest)
+        lengths.append(sum(float(layer.weight.detach().square().sum()) for layer in layers.values()))
+    assert lengths == sorted(lengths)
+    assert lengths[-1] > 10 * lengths[0]
 
 
 def test_the_standard_model_begins_from_the_weights_of_the_package():

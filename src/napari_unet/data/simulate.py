@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count as counter
-from itertools import repeat
+from itertools import islice, repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,9 @@ _TURNS = np.linspace(-0.5, 0.5, 7)  # radians a hand may turn from one pixel to 
 _IDLE_ROUNDS = 8  # rounds without a new pixel after which a plane is full
 
 
-def paint_strokes(labels: Labels, seed: int = 0, fraction: float = 0.01, brush: int = 3) -> Strokes:
+def paint_strokes(
+    labels: Labels, seed: int = 0, fraction: float = 0.01, brush: int = 3, pairs: int | None = None
+) -> Strokes:
     """Paint short strokes: through a few objects, around them, and in free background.
 
     An object gets a line along its middle and an arc of background close around it; now and then a line
@@ -42,6 +44,9 @@ def paint_strokes(labels: Labels, seed: int = 0, fraction: float = 0.01, brush: 
         Part of all pixels to paint, about; above 0, at most 1. Each class gets at least one stroke.
     brush : int
         Width of the brush, pixels.
+    pairs : int, optional
+        Paint so many objects of a plane, each with one stroke through it and one close around it, and nothing else;
+        `fraction` says nothing then.
 
     Returns
     -------
@@ -66,7 +71,11 @@ def paint_strokes(labels: Labels, seed: int = 0, fraction: float = 0.01, brush: 
     planes = _choose_planes(rng, labels)
     budget = fraction * labels.size / max(len(planes), 1)
     for plane in planes:
-        _Hand(rng, labels[plane], strokes[plane], brush).paint(budget)
+        hand = _Hand(rng, labels[plane], strokes[plane], brush)
+        if pairs is None:
+            hand.paint(budget)
+        else:
+            hand.paint_pairs(pairs)
     return strokes
 
 
@@ -212,6 +221,13 @@ class _Hand:
             idle = idle + 1 if painted == before else 0
             if painted >= budget or idle > _IDLE_ROUNDS:
                 return
+
+    def paint_pairs(self, count: int) -> None:
+        """Paint so many objects, and an arc around each."""
+        for piece in islice(self._endless(_objects(self.labels)), count):
+            if piece is not None:
+                self._line_in_object(*piece, np.inf)
+                self._arc_around(*piece, np.inf)
 
     def correct(self, window: Window, mask: Mask) -> None:
         """Paint one stroke through the middle of an error."""

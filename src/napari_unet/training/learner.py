@@ -117,11 +117,11 @@ class Learner:
 
     # ------------------------------------------------------------------ learning
 
-    def solve(self, batches: Iterable[Batch]) -> None:
+    def solve(self, batches: Iterable[Batch], rarest: int) -> None:
         """Set the output layers to what the strokes ask of the features that are there; see `instant`."""
         layers = output_layers(self.network, features_known=begins_from_base(self._model))
         if layers:
-            solve(self.network, layers, look(self.network.eval(), layers, batches))
+            solve(self.network, layers, look(self.network.eval(), layers, batches), rarest)
             self.average.reset(self.network)
 
     def learn(self, plan: PatchPlan, rate: float) -> float:

@@ -359,7 +359,7 @@ class Trainer:
             yield "no strokes are held out yet: training ends when its loss no longer falls"
         self._budget = self._budget.going_on(config.steps, config.seconds)
         if self.step == 0:
-            self._learner.solve(self._glances())
+            self._learner.solve(self._glances(), min(filter(None, self._counts().values())))
 
     def _glances(self) -> Iterator[Batch]:
         """Batches of the strokes as they are, in the same order each time."""
