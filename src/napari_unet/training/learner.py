@@ -27,6 +27,9 @@ from napari_unet.training.pseudo import pseudo_loss
 from napari_unet.training.snapshot import part_of, together
 from napari_unet.training.start import hold_statistics, seeded, start_network
 
+#: The base weights count as those of so many steps: what they know is not forgotten with the first step.
+STEPS_OF_BASE = 1000
+
 
 class Learner:
     """Takes steps: batches in, weights moved.
@@ -63,7 +66,7 @@ class Learner:
             keep_memory()
         self.team = Team(self.device)
         self.network = start_network(model, config.seed, state).to(self.device)
-        self.average = Average(self.network)
+        self.average = Average(self.network, step or (STEPS_OF_BASE if begins_from_base(model) else 0))
         self._model = model
         self._config = config
         self._descent: Descent | None = None
