@@ -18,7 +18,7 @@ from napari_unet.standard import BASE_FORM
 
 FILE = "base2d.safetensors"
 #: Of the file; another one is another base model.
-SHA256 = "e522204f335850f1ebd1b17f1a0c1ce11100688a7da5a4afe534ce6a1439cfc2"
+SHA256 = "db8dd3d71a5e79d91b5cf4fcd7be11569eaa5e28a51fedef4187cf273c1cecba"
 #: Logit of classes that strokes have yet to teach.
 UNEXPECTED = -6.0
 #: What its output channels stand for.
