@@ -32,8 +32,7 @@ def data_folder() -> Path:
 def dsb2018_fluorescence() -> list[Sample]:
     """Grey 256 x 256 images of the benchmark list of the Data Science Bowl 2018, in its order (BBBC038, CC0)."""
     folder = data_folder() / "dsb2018_stage1"
-    names = json.loads((folder / "split.json").read_text())["benchmark"]
-    samples = (read_sample(folder, name) for name in names)
+    samples = (read_sample(folder, name) for name in unseen_names(folder))
     return [sample for sample in samples if sample.image.shape == (256, 256)]
 
 
@@ -41,6 +40,20 @@ def read_sample(folder: Path, name: str) -> Sample:
     """Read one image and its labels."""
     image = tifffile.imread(folder / "images" / f"{name}.tif")
     return Sample(name, image, tifffile.imread(folder / "labels" / f"{name}.tif"))
+
+
+def of_membranes(sample: Sample) -> Sample:
+    """A slice of isbi2012, where what is between the membranes is labelled, with the membranes as the object."""
+    return Sample(sample.name, sample.image, (sample.labels == 0).astype(np.uint8))
+
+
+def unseen_names(folder: Path) -> list[str]:
+    """Names of the images that the base weights have not learnt from, in order."""
+    if folder.name == "dsb2018_stage1":
+        names: list[str] = json.loads((folder / "split.json").read_text())["benchmark"]
+        return names
+    names = [path.stem for path in sorted((folder / "images").glob("*.tif"))]
+    return names[5:] if folder.name == "usiigaci_t98g_phc" else names
 
 
 def choose(samples: list[Sample], seed: int, train: int, test: int) -> tuple[list[Sample], list[Sample]]:
@@ -71,9 +84,10 @@ def stroke_set(name: str, seed: int, test: int) -> tuple[list[Sample], list[Samp
         parts = [[array[..., part].copy() for array in turned] for part in (slice(0, 48), slice(56, None))]
         return [Sample(f"{name}-seen", *parts[0])], [Sample(f"{name}-unseen", *parts[1])]
     folder = data_folder() / {"isbi2012": "isbi2012", "usiigaci": "usiigaci_t98g_phc"}[name]
-    samples = [read_sample(folder, path.stem) for path in sorted((folder / "images").glob("*.tif"))]
+    names = unseen_names(folder)
+    early = len(names) - (5 if name == "isbi2012" else 4)
+    samples = [read_sample(folder, each) for each in names]
     if name == "isbi2012":
-        samples = [Sample(s.name, s.image, (s.labels == 0).astype(np.uint8)) for s in samples]
-    # the base weights have seen the first five images of usiigaci
-    known = np.arange(5 if name == "usiigaci" else 0, 10)
-    return [samples[i] for i in np.random.default_rng(seed).permutation(known)[:3]], samples[10 : 10 + test]
+        samples = [of_membranes(sample) for sample in samples]
+    drawn = np.random.default_rng(seed).permutation(early)[:3]
+    return [samples[i] for i in drawn], samples[early:][:test]

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 import napari_unet as nu
-from datasets import Sample, choose, data_folder, dsb2018_fluorescence, read_sample
+from datasets import Sample, choose, data_folder, dsb2018_fluorescence, read_sample, unseen_names
 from encoders import declare_operators
 from napari_unet.events import Step
 from napari_unet.networks import estimate
@@ -232,7 +232,7 @@ def _images(data: str, seed: int, train: int, test: int) -> tuple[list[Sample], 
     if data == "dsb2018":
         return choose(dsb2018_fluorescence(), seed, train, test)
     folder = data_folder() / "isbi2012"
-    slices = [read_sample(folder, path.stem) for path in sorted((folder / "images").glob("*.tif"))]
+    slices = [read_sample(folder, name) for name in unseen_names(folder)]
     return slices[:train], slices[train:]
 
 

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 import napari_unet as nu
-from datasets import Sample, data_folder, read_sample
+from datasets import Sample, data_folder, of_membranes, read_sample, unseen_names
 from forest import Forest
 from napari_unet.data.simulate import paint_strokes
 from napari_unet.session.threads import PATIENT_THREADS
@@ -78,23 +78,20 @@ def _use(path: Path) -> None:
 
 def _fields() -> Iterator[tuple[str, Sample]]:
     """Fields that the base weights have not seen, with what kind they are of."""
-    folder = data_folder() / "dsb2018_stage1"
-    for name in json.loads((folder / "split.json").read_text())["benchmark"]:
-        yield from _field(read_sample(folder, name))
-    for name, first in (("isbi2012", 0), ("usiigaci_t98g_phc", 5)):
-        folder = data_folder() / name
-        for path in sorted((folder / "images").glob("*.tif"))[first:]:
-            yield from _field(read_sample(folder, path.stem))
+    for folder in ("dsb2018_stage1", "isbi2012", "usiigaci_t98g_phc"):
+        for name in unseen_names(data_folder() / folder):
+            yield from _field(read_sample(data_folder() / folder, name))
 
 
 def _field(sample: Sample) -> Iterator[tuple[str, Sample]]:
     """The middle of an image; nothing of one that shows fewer than two objects there."""
     image, labels = (_middle(array) for array in (sample.image, sample.labels))
     kind = _kind(image, labels)
+    field = Sample(sample.name, image[..., :3] if image.ndim == 3 else image, labels)
     if kind == "membranes":
-        labels = (labels == 0).astype(np.uint8)
-    if len(np.unique(labels)) > 2 or kind == "membranes":
-        yield kind, Sample(sample.name, image, labels)
+        yield kind, of_membranes(field)
+    elif len(np.unique(labels)) > 2:
+        yield kind, field
 
 
 def _middle(array: Array) -> Array:
@@ -114,13 +111,24 @@ def _kind(image: Array, labels: Array) -> str:
 
 
 def _look(kind: str, sample: Sample, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Paint, look, train, look again."""
+    """Paint and look, ours and the forest's."""
+    strokes = paint_strokes(sample.labels, seed, pairs=2)
+    run = {"kind": kind, "name": sample.name, "seed": seed, **_train(sample, strokes, seed, options)}
+    forest = Forest(seed, options.threads)
+    grey = sample.image.mean(-1) if sample.image.ndim == 3 else sample.image
+    forest.fit([grey], [strokes])
+    run["forest"] = _iou(forest.predict(grey), sample.labels, strokes)
+    print(json.dumps(run), flush=True)
+    return run
+
+
+def _train(sample: Sample, strokes: Array, seed: int, options: argparse.Namespace) -> dict[str, float]:
+    """Seconds until the first view, its IoU, and that after some training."""
     from napari_unet.training.loop import Trainer
 
-    strokes = paint_strokes(sample.labels, seed, pairs=2)
-    axes = "YXC" if sample.image.ndim == 3 else "YX"
-    image = sample.image[..., :3] if axes == "YXC" else sample.image
-    model = standard_model(in_channels=3 if axes == "YXC" else 1)
+    coloured = sample.image.ndim == 3
+    image, axes = sample.image, "YXC" if coloured else "YX"
+    model = standard_model(in_channels=3 if coloured else 1)
     trainer = Trainer(model, nu.TrainConfig(seed=seed, device="cpu", threads=options.threads))
     trainer.set_image("field", image, axes)
     began = time.perf_counter()
@@ -130,19 +138,11 @@ def _look(kind: str, sample: Sample, seed: int, options: argparse.Namespace) -> 
         next(events)
     found = _segment(trainer, image, axes)
     seconds = time.perf_counter() - began
-    before = _iou(found, sample.labels, strokes)
     until = time.perf_counter() + options.seconds
     while time.perf_counter() < until:
         next(events)
-    after = _iou(_segment(trainer, image, axes), sample.labels, strokes)
-    forest = Forest(seed, options.threads)
-    grey = image.mean(-1) if axes == "YXC" else image
-    forest.fit([grey], [strokes])
-    rival = _iou(forest.predict(grey), sample.labels, strokes)
-    run = {"kind": kind, "name": sample.name, "seed": seed, "seconds": seconds}
-    run |= {"iou": before, "later": after, "forest": rival}
-    print(json.dumps(run), flush=True)
-    return run
+    later = _iou(_segment(trainer, image, axes), sample.labels, strokes)
+    return {"seconds": seconds, "iou": _iou(found, sample.labels, strokes), "later": later}
 
 
 def _segment(trainer: Any, image: Array, axes: str) -> Array:

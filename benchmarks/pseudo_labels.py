@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import napari_unet as nu
-from datasets import Sample, choose, data_folder, dsb2018_fluorescence, read_sample
+from datasets import Sample, choose, data_folder, dsb2018_fluorescence, of_membranes, read_sample, unseen_names
 from napari_unet.config import PseudoConfig
 from napari_unet.data.simulate import paint_strokes
 from report import machine, print_table, write_json
@@ -56,11 +56,9 @@ def _options() -> argparse.Namespace:
 
 
 def _membranes() -> list[Sample]:
-    """Slices of the ISBI 2012 challenge; objects are the membranes (0 in its labels)."""
+    """Slices of the ISBI 2012 challenge; objects are the membranes."""
     folder = data_folder() / "isbi2012"
-    names = sorted(path.stem for path in (folder / "images").glob("*.tif"))
-    samples = [read_sample(folder, name) for name in names]
-    return [Sample(s.name, s.image, (s.labels == 0).astype(np.uint8)) for s in samples]
+    return [of_membranes(read_sample(folder, name)) for name in unseen_names(folder)]
 
 
 def _run(name: str, samples: list[Sample], seed: int, options: argparse.Namespace) -> dict[str, Any]:

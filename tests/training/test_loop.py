@@ -249,6 +249,19 @@ def test_start_from_a_state():
     assert second.step == 3
 
 
+@pytest.mark.parametrize(("adapted", "kept"), [(False, True), (True, False)])
+def test_the_average_keeps_learnt_weights_and_soon_forgets_new_ones(adapted, kept):
+    first = trainer_of()
+    list(first.run())
+    before = first.prediction_state()
+    second = trainer_of(first.model, settings(learning_rate=0.01), state=before, step=500, adapted=adapted)
+    list(second.run())
+    weight = "head.weight"
+    moved = (second.network.state_dict()[weight] - before[weight]).norm()
+    followed = (second.prediction_state()[weight] - before[weight]).norm()
+    assert (followed < 0.1 * moved) == kept
+
+
 def test_a_state_of_another_network_is_an_error():
     state = Trainer(ModelConfig(width=4, depth=2), settings()).prediction_state()
     with pytest.raises(ConfigError, match="weights"):

@@ -52,10 +52,16 @@ def _points(rng: np.random.Generator, size: int, sigma: float, amount: float) ->
     return np.asarray(grid + amount * bend, float)
 
 
+def _scattered(rng: np.random.Generator, size: int, margin: float, spacing: float) -> npt.NDArray[np.float64]:
+    """Even positions ``(count, 2)`` up to `margin` outside the image, one in a square of `spacing`."""
+    count = max(int((size + 2 * margin) ** 2 / spacing**2), 2)
+    return rng.uniform(-margin, size + margin, (count, 2))
+
+
 def _sites(rng: np.random.Generator, size: int, diameter: float) -> npt.NDArray[np.float64]:
     """Centres, some of them in clumps, up to one diameter outside the image."""
-    count = max(int((size + 2 * diameter) ** 2 / diameter**2), 2)
-    sites = rng.uniform(-diameter, size + diameter, (count, 2))
+    sites = _scattered(rng, size, diameter, diameter)
+    count = len(sites)
     clumped = rng.random(count) < rng.uniform(0, 0.7)
     parents = sites[rng.integers(count, size=count)]
     beside = parents + rng.normal(0, 0.7 * diameter, (count, 2))
@@ -64,7 +70,7 @@ def _sites(rng: np.random.Generator, size: int, diameter: float) -> npt.NDArray[
 
 def _tissue(rng: np.random.Generator, size: int, diameter: float) -> Labels:
     """Cells that fill the plane, or almost: nearest centre, perhaps with gaps between and cells missing."""
-    sites = rng.uniform(-diameter, size + diameter, (max(int((size + 2 * diameter) ** 2 / diameter**2), 2), 2))
+    sites = _scattered(rng, size, diameter, diameter)
     points = _points(rng, size, 0.3 * diameter, 0.1 * diameter)
     distance, index = cKDTree(sites).query(points.reshape(-1, 2), k=2)
     labels = (index[:, 0] + 1).reshape(size, size)
@@ -78,15 +84,13 @@ def _tissue(rng: np.random.Generator, size: int, diameter: float) -> Labels:
 
 def _unequal_tissue(rng: np.random.Generator, size: int, diameter: float) -> Labels:
     """Cells of very unequal size and form that fill the plane, as in nervous tissue, with gaps as wide as membranes."""
-    fine = max(0.35 * diameter, 5.0)
-    sites = rng.uniform(-diameter, size + diameter, (max(int((size + 2 * diameter) ** 2 / fine**2), 2), 2))
-    cells = rng.uniform(-diameter, size + diameter, (max(int((size + 2 * diameter) ** 2 / diameter**2), 2), 2))
+    sites = _scattered(rng, size, diameter, max(0.35 * diameter, 5.0))
+    cells = _scattered(rng, size, diameter, diameter)
     reach = diameter * rng.lognormal(0, 0.5, len(cells))
     near = np.linalg.norm(sites[:, None] - cells[None], axis=-1) - 0.5 * reach
     owners = np.where(near.min(1) < 0.2 * diameter, near.argmin(1), len(cells) + np.arange(len(sites)))
     points = _points(rng, size, 0.25 * diameter, 0.08 * diameter)
-    labels = (owners[cKDTree(sites).query(points.reshape(-1, 2), k=1)[1]] + 1).reshape(size, size)
-    _, labels = np.unique(labels, return_inverse=True)
+    _, labels = np.unique(owners[cKDTree(sites).query(points.reshape(-1, 2), k=1)[1]], return_inverse=True)
     labels = labels.reshape(size, size).astype(np.int32) + 1
     smooth = ndimage.median_filter(labels, 2 * int(rng.integers(1, 3)) + 1)
     edge = ndimage.maximum_filter(smooth, 3) != ndimage.minimum_filter(smooth, 3)
@@ -97,18 +101,16 @@ def _unequal_tissue(rng: np.random.Generator, size: int, diameter: float) -> Lab
 def _branched(rng: np.random.Generator, size: int, diameter: float) -> Labels:
     """Cells that crawl: a body, often long, and arms that grow thin."""
     labels = np.zeros((size, size), np.int32)
-    grid = np.stack(np.meshgrid(np.arange(size), np.arange(size), indexing="ij"), -1).astype(np.float32)
-    bent = grid + 0.1 * diameter * np.stack([smooth_noise(rng, size, 0.3 * diameter) for _ in range(2)], -1)
+    points = _points(rng, size, 0.3 * diameter, 0.1 * diameter)
     count = int(rng.integers(1, 3 + int(0.6 * (size / diameter) ** 2)))
     for number, site in enumerate(rng.uniform(-0.3 * diameter, size + 0.3 * diameter, (min(count, 24), 2)), 1):
         radius = 0.25 * diameter * rng.uniform(0.6, 1.2)
-        inside = np.zeros((size, size), bool)
+        inside, offset = np.zeros((size, size), bool), points - site
         first = rng.uniform(0, 2 * np.pi)
         for arm in range(int(rng.integers(2, 5))):
             angle = first + np.pi * arm + rng.normal(0, 0.5)
             length = diameter * rng.uniform(0.4, 1.6)
             direction = np.array([np.sin(angle), np.cos(angle)])
-            offset = bent - site
             along = np.clip(offset @ direction, 0, length)
             away = np.linalg.norm(offset - along[..., None] * direction, axis=-1)
             inside |= away < np.maximum(radius * (1 - along / length) ** rng.uniform(0.7, 2), 1.0)

@@ -21,8 +21,6 @@ Row = npt.NDArray[np.float64]
 
 #: Sharpness of the cubic through the nodes of the elastic grid (Keys 1981); Catmull-Rom.
 CUBIC = -0.5
-#: Numbers of a patch that no matrix is made of.
-SIMPLE = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +106,9 @@ class Augmenter:
     def draw(self, count: int, generator: torch.Generator) -> Changes:
         """Parameters for `count` patches."""
         even = torch.rand(len(self._low), count, generator=generator, dtype=torch.float64).numpy()
-        values = self._low + self._span * even
-        brightness, contrast, gamma, noise, blur, dropped, some = torch.from_numpy(values[:SIMPLE]).float()
-        scale, *angles = values[SIMPLE:]
+        values, geometry = self._low + self._span * even, 1 + 2 * len(self._planes)
+        scale, *angles = values[-geometry:]
+        brightness, contrast, gamma, noise, blur, dropped, some = torch.from_numpy(values[:-geometry]).float()
         matrix, nodes = self._matrix(scale, angles, generator), self._nodes(count, generator)
         seed = int(torch.randint(2**31, (1,), generator=generator))
         dropped = dropped.where(some < self.config.channel_drop, -1.0)

@@ -466,7 +466,8 @@ def _trainer(
         state, config = model.network.state_dict(), adapt or model.config
         if config != model.config:
             state = adapted_state(state, model.config, config)
-        return Trainer(config, training, state=state, step=model.step), model.history
+        adapted = config != model.config
+        return Trainer(config, training, state=state, step=model.step, adapted=adapted), model.history
     if adapt is not None:
         raise ConfigError("give the model to adapt as `model`: there are no weights to carry over")
     if model is None:

@@ -44,6 +44,8 @@ class Learner:
         Weights to start from; random ones by default.
     step : int
         Steps that those weights have behind them.
+    adapted : bool
+        Whether a part of the weights is new, which the average has to forget soon.
 
     Attributes
     ----------
@@ -59,14 +61,23 @@ class Learner:
         Steps done in the life of the model.
     """
 
-    def __init__(self, model: ModelConfig, config: TrainConfig, state: Mapping[str, Tensor] | None, step: int) -> None:
+    def __init__(
+        self,
+        model: ModelConfig,
+        config: TrainConfig,
+        state: Mapping[str, Tensor] | None,
+        step: int,
+        *,
+        adapted: bool = False,
+    ) -> None:
         self.step = step
         self.device = choose_device(local_device(config.device))
         if self.device.type == "cpu":
             keep_memory()
         self.team = Team(self.device)
         self.network = start_network(model, config.seed, state).to(self.device)
-        self.average = Average(self.network, step or (STEPS_OF_BASE if begins_from_base(model) else 0))
+        behind = step or (STEPS_OF_BASE if begins_from_base(model) else 0)
+        self.average = Average(self.network, 0 if adapted else behind)
         self._model = model
         self._config = config
         self._descent: Descent | None = None

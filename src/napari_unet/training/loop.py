@@ -56,6 +56,8 @@ class Trainer:
         Weights to start from; random ones by default, from ``config.seed``.
     step : int
         Steps that those weights have behind them.
+    adapted : bool
+        Whether a part of the weights is new: the averaged weights then follow the others sooner.
 
     Raises
     ------
@@ -80,10 +82,11 @@ class Trainer:
         *,
         state: Mapping[str, Tensor] | None = None,
         step: int = 0,
+        adapted: bool = False,
     ) -> None:
         self.model = model
         self.config = config or TrainConfig()
-        self._learner = Learner(model, self.config, state, step)
+        self._learner = Learner(model, self.config, state, step, adapted=adapted)
         self._sampler = Sampler(model)
         self._monitor = Monitor(model, self.config, learnt_before=step > 0)
         self._budget = Budget()
