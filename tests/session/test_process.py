@@ -332,6 +332,26 @@ def test_the_owner_never_imports_torch():
     subprocess.run([sys.executable, "-c", line], check=True)
 
 
+def test_a_session_that_made_ready_loads_nothing_more_for_its_first_training():
+    program = """if True:
+        import sys
+        import numpy as np
+        from napari_unet import ModelConfig, TrainConfig
+        from napari_unet.session.core import SessionCore
+        from napari_unet.training.loop import Trainer
+
+        SessionCore("cpu").make_ready()
+        trainer = Trainer(ModelConfig(width=4, depth=1), TrainConfig(steps=1, patch_size=32, device="cpu"))
+        trainer.set_image("a", np.eye(48, dtype=np.float32), "YX")
+        trainer.set_strokes("a", np.eye(48, dtype=int) + 1)
+        before = set(sys.modules)
+        list(trainer.run())
+        print(len({name for name in set(sys.modules) - before if name.startswith("torch.")}))
+    """
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(found.stdout) < 5
+
+
 def test_one_core_is_left_to_the_window(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)), raising=False)
     assert spare_threads() == 7

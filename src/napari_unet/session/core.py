@@ -20,6 +20,7 @@ from napari_unet.session.model import Model, history_entry
 from napari_unet.session.patches import look
 from napari_unet.session.predicting import Predicting
 from napari_unet.session.safety import Safety
+from napari_unet.training.descent import load_optimizers
 from napari_unet.training.loop import Trainer
 from napari_unet.training.start import adapted_state
 
@@ -55,6 +56,10 @@ class SessionCore:
     def ready(self) -> Ready:
         """What to say first."""
         return ready(self._device)
+
+    def make_ready(self) -> None:
+        """Load what a training needs, which takes more than a second: for a time when nobody waits."""
+        load_optimizers()
 
     @property
     def busy(self) -> bool:
@@ -148,7 +153,8 @@ class SessionCore:
     def _(self, command: do.AdaptModel) -> list[Event]:
         old = self._need_trainer()
         state = adapted_state(old.prediction_state(), old.model, command.config)
-        self._use(Trainer(command.config, TrainConfig(device=self._device), state=state, step=old.step))
+        trainer = Trainer(command.config, TrainConfig(device=self._device), state=state, step=old.step, adapted=True)
+        self._use(trainer)
         return [ModelChanged(command.config, old.step), StatesChanged(()), *self._keep(force=True)]
 
     @_do.register

@@ -89,10 +89,15 @@ def _read_commands(stream: BinaryIO, commands: queue.SimpleQueue[Command]) -> No
 
 
 def _serve(core: SessionCore, commands: queue.SimpleQueue[Command], events: BinaryIO) -> None:
+    """Take commands and work in turn; the first time that there is neither, make ready for the first training."""
+    fresh = True
     while True:
         try:
             command = commands.get(timeout=0 if core.busy else IDLE_SECONDS)
         except queue.Empty:
+            if fresh and not core.busy:
+                core.make_ready()
+                fresh = False
             _send(events, _guarded(core, None))
             continue
         if isinstance(command, Shutdown):

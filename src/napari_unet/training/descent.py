@@ -18,6 +18,11 @@ _BAD = "lower the learning rate and train again: the loss is no longer finite"
 MOST_SKIPPED = 50
 
 
+def load_optimizers() -> None:
+    """Let torch load what it loads with a process's first optimiser, which takes more than a second."""
+    torch.optim.AdamW([nn.Parameter(torch.zeros(1))])
+
+
 class Descent:
     """Moves the weights against the gradient.
 
