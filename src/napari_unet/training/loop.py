@@ -40,6 +40,9 @@ from napari_unet.training.snapshot import part_of, together
 
 #: Patches that the output layers are solved for before the first step.
 GLANCES = 24
+#: What is not changed in them. Turns do good, for learnt features are not the same in all directions: two strokes per
+#: class, nuclei in tissue 0.64 without and 0.74 with them, four other kinds of images the same or 0.01 to 0.03 better.
+STILL: dict[str, Any] = dict.fromkeys(("elastic", "brightness", "contrast", "gamma", "noise", "blur"), 0) | {"scale": 1}
 _REASONS: tuple[StopReason, ...] = ("steps", "seconds", "stopped", "converged")
 
 
@@ -365,9 +368,14 @@ class Trainer:
             self._learner.solve(self._glances(), min(filter(None, self._counts().values())))
 
     def _glances(self) -> Iterator[Batch]:
-        """Batches of the strokes as they are, in the same order each time."""
-        plain = self.config.replace(augment=AugmentConfig(enabled=False))
-        batches = Batches(self._sampler, self.model, plain, self.device)
+        """Batches of the strokes, turned and mirrored if training does that too, in the same order each time."""
+        turned = AugmentConfig(
+            enabled=self.config.augment.enabled,
+            rotation=self.config.augment.rotation,
+            flip=self.config.augment.flip,
+            **STILL,
+        )
+        batches = Batches(self._sampler, self.model, self.config.replace(augment=turned), self.device)
         return (batches.make(self._plan, seed) for seed in range(-(-GLANCES // self._plan.batch)))
 
     def _prepare(self) -> None:
