@@ -24,8 +24,11 @@ def render(rng: np.random.Generator, labels: Labels) -> Floats:
     ndarray of float32, shape (Y, X)
         Intensities of no particular range.
     """
-    if rng.random() < 0.2:
+    kind = rng.random()
+    if kind < 0.2:
         image = _phase(rng, labels)
+    elif kind < 0.5 and _fills(labels):
+        return _electron(rng, labels)
     else:
         image = _interior(rng, labels)
         if rng.random() < 0.55:
@@ -39,6 +42,44 @@ def render(rng: np.random.Generator, labels: Labels) -> Floats:
     image = _light(rng, image)
     image = _noise(rng, image)
     return np.asarray(-image if rng.random() < 0.5 else image, np.float32)
+
+
+def _fills(labels: Labels) -> bool:
+    """Whether cells fill nearly all of the plane."""
+    return bool(np.mean(labels > 0) > 0.5) and len(np.unique(labels)) > 2
+
+
+def _electron(rng: np.random.Generator, labels: Labels) -> Floats:
+    """Electron microscopy: cells of one brightness, stained membranes, and within cells much that is stained too."""
+    size = labels.shape[0]
+    stain = _membranes(rng, labels) + np.abs(_organelles(rng, labels)) * rng.uniform(0.5, 1.3)
+    if rng.random() < 0.7:
+        stain += _mitochondria(rng, labels)
+    grain = rng.uniform(0.05, 0.25) * smooth_noise(rng, size, rng.uniform(0.7, 2)) * (labels > 0)
+    image = 1 - np.clip(stain, 0, 1.4) + grain + rng.uniform(0, 0.12) * smooth_noise(rng, size, rng.uniform(3, 8))
+    if rng.random() < 0.5:  # cells differ a little
+        image += rng.normal(0, 0.08, int(labels.max()) + 1)[labels]
+    image = ndimage.gaussian_filter(image, rng.uniform(0.3, 1.0))
+    image = _noise(rng, _light(rng, image) if rng.random() < 0.3 else image)
+    return np.asarray(-image if rng.random() < 0.3 else image, np.float32)
+
+
+def _membranes(rng: np.random.Generator, labels: Labels) -> Floats:
+    """Stain where cells meet, as wide as the gap between them, fainter where the cut is oblique."""
+    edge = borders(labels) | (labels == 0)
+    line = ndimage.gaussian_filter(edge.astype(np.float32), rng.uniform(0.4, 1.2))
+    strength = np.clip(1 + rng.uniform(0, 0.5) * smooth_noise(rng, labels.shape[0], rng.uniform(4, 15)), 0.15, 1.6)
+    return np.asarray(rng.uniform(0.5, 1.0) * line * strength, np.float32)
+
+
+def _mitochondria(rng: np.random.Generator, labels: Labels) -> Floats:
+    """Few large dark bodies with a darker rim and folds within, inside of cells."""
+    size = labels.shape[0]
+    body = smooth_noise(rng, size, rng.uniform(4, 12)) > rng.uniform(1.0, 2.0)
+    body &= ndimage.distance_transform_edt((labels > 0) & ~borders(labels)) > rng.uniform(2, 5)
+    rim = body & ~ndimage.binary_erosion(body, iterations=2)
+    folds = 1 + 0.5 * smooth_noise(rng, size, 1.2)
+    return np.asarray(rng.uniform(0.2, 0.6) * body * folds + rng.uniform(0.1, 0.5) * rim, np.float32)
 
 
 def _finest(labels: Labels) -> float:
