@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from napari_unet.config import ModelConfig
+from napari_unet.config import AugmentConfig, ModelConfig
 from napari_unet.errors import ConfigError
 from napari_unet.networks import build_network
 from napari_unet.networks.base import FILE, SHA256, base_weights
@@ -40,6 +40,17 @@ def _share_right(network, trainer):
 def test_strokes_are_followed_before_the_first_step(make_trainer):
     solved = make_trainer(ModelConfig(**SMALL, stem="scale_space"))
     assert _share_right(_first_weights(solved), solved) > 0.85
+
+
+def test_strokes_are_turned_for_the_solution_only_where_training_turns_them(make_trainer):
+    def solved(**augment):
+        trainer = make_trainer(ModelConfig(**SMALL, stem="scale_space"))
+        return _first_weights(trainer, augment=AugmentConfig(**augment)).state_dict()["local.weight"]
+
+    plain = solved(enabled=False)
+    assert torch.allclose(solved(rotation=0, flip=False), plain, atol=1e-4)
+    assert not torch.allclose(solved(), plain, atol=1e-2)
+    assert torch.equal(solved(), solved(noise=0.2, gamma=0.5, elastic=9, scale=2))
 
 
 def test_random_features_are_left_to_training(make_trainer):
