@@ -18,7 +18,7 @@ from napari_unet.standard import BASE_FORM
 
 FILE = "base2d.safetensors"
 #: Of the file; another one is another base model.
-SHA256 = "db8dd3d71a5e79d91b5cf4fcd7be11569eaa5e28a51fedef4187cf273c1cecba"
+SHA256 = "ded68b4b305cb3e183370ade5ff971c4ea86e78eb684702fb56f721952289aa0"
 #: Logit of classes that strokes have yet to teach.
 UNEXPECTED = -6.0
 #: What its output channels stand for.
