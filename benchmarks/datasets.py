@@ -85,7 +85,7 @@ def stroke_set(name: str, seed: int, test: int) -> tuple[list[Sample], list[Samp
         return [Sample(f"{name}-seen", *parts[0])], [Sample(f"{name}-unseen", *parts[1])]
     folder = data_folder() / {"isbi2012": "isbi2012", "usiigaci": "usiigaci_t98g_phc"}[name]
     names = unseen_names(folder)
-    early = len(names) - (5 if name == "isbi2012" else 4)
+    early = len(names) - (5 if name == "isbi2012" else 4)  # the others are judged on
     samples = [read_sample(folder, each) for each in names]
     if name == "isbi2012":
         samples = [of_membranes(sample) for sample in samples]

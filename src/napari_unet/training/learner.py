@@ -45,7 +45,7 @@ class Learner:
     step : int
         Steps that those weights have behind them.
     adapted : bool
-        Whether a part of the weights is new, which the average has to forget soon.
+        Whether a part of learnt weights is new, which the average has to forget soon.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Learner:
         self.team = Team(self.device)
         self.network = start_network(model, config.seed, state).to(self.device)
         behind = step or (STEPS_OF_BASE if begins_from_base(model) else 0)
-        self.average = Average(self.network, 0 if adapted else behind)
+        self.average = Average(self.network, 0 if adapted and step else behind)
         self._model = model
         self._config = config
         self._descent: Descent | None = None
