@@ -74,7 +74,21 @@ def test_average_follows_and_forgets_its_start():
     assert average.network is before
     assert not average.network.training
     torch.testing.assert_close(average.network[0].weight, network[0].weight, atol=0.01, rtol=0)
-    assert torch.equal(average.network[1].running_mean, network[1].running_mean)
+    torch.testing.assert_close(average.network[1].running_mean, network[1].running_mean, atol=0.01, rtol=0)
+
+
+def test_statistics_are_averaged_as_the_weights_are_and_counters_copied():
+    network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    average = Average(network, count=1000)
+    before = network[0].bias.clone()
+    with torch.no_grad():
+        network[0].bias += 1
+        network[1].running_mean += 1
+        network[1].num_batches_tracked += 5
+    average.update(network, 0.98)
+    torch.testing.assert_close(average.network[0].bias - before, torch.full((2,), 0.02))
+    torch.testing.assert_close(average.network[1].running_mean, torch.full((2,), 0.02))
+    assert int(average.network[1].num_batches_tracked) == 5
 
 
 def test_average_with_decay_0_is_the_network():
