@@ -6,7 +6,8 @@ seconds and against strokes. The clock stands still while the person paints and 
 
     NAPARI_UNET_DATA=... python benchmarks/annotator.py --seeds 0 1 2 --dense --plot annotator.svg
 
-On a machine that others use too, ``--clock cpu`` counts the processor time of this process over its threads.
+On a machine that others use too, ``--clock cpu`` counts the processor time of this process over its threads. What
+several runs wrote with ``--json`` is joined by ``--read``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -128,15 +130,21 @@ def main() -> None:
     """Measure every set, seed and method; print one table."""
     options = _options()
     os.environ.update(PATIENT_THREADS)
-    runs = [run for name in options.sets for seed in options.seeds for run in _runs(name, seed, options)]
+    if options.read:
+        runs = [run for path in options.read for run in json.loads(Path(path).read_text())["runs"]]
+        options.sets = [name for name in options.sets if any(run["set"] == name for run in runs)]
+    else:
+        runs = [run for name in options.sets for seed in options.seeds for run in _runs(name, seed, options)]
     print(json.dumps(machine()))
     methods = list(dict.fromkeys(run["method"] for run in runs))
-    rows = [[name, method, *_row(runs, name, method, options)] for name in options.sets for method in methods]
-    header = ["set", "method", *(f"{mark:g} s" for mark in options.marks), "strokes on", "part of all pixels' score"]
-    print_table(f"IoU on unseen images, mean of seeds {options.seeds}, {options.clock} clock", header, rows)
+    marks = sorted({point["seconds"] for run in runs for point in run["curve"]})
+    seeds = sorted({run["seed"] for run in runs})
+    rows = [[name, method, *_row(runs, name, method, marks)] for name in options.sets for method in methods]
+    header = ["set", "method", *(f"{mark:g} s" for mark in marks), "strokes on", "of all pixels' score"]
+    print_table(f"IoU on unseen images, mean and spread of seeds {seeds}, {options.clock} clock", header, rows)
     write_json(options.json, {"options": vars(options), "runs": runs})
     if options.plot:
-        write_panels(options.plot, _panels(runs, options))
+        write_panels(options.plot, _panels(runs, options.sets))
 
 
 def _options() -> argparse.Namespace:
@@ -161,6 +169,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--no-forest", action="store_true", help="leave the random forest out")
     parser.add_argument("--quick", action="store_true", help="a look whether it runs: one seed, 6 s, 2 unseen images")
     parser.add_argument("--json", help="write all numbers to this file")
+    parser.add_argument("--read", nargs="+", help="measure nothing: join what runs have written with --json")
     parser.add_argument("--plot", help="draw the curves into this SVG file")
     options = parser.parse_args()
     if options.quick:
@@ -235,27 +244,34 @@ def _axes(image: Array) -> str:
     return "ZYX"[-image.ndim :]
 
 
-def _mean(runs: Sequence[dict[str, Any]], name: str, method: str, key: str) -> list[float]:
-    """Mean over the seeds at each mark."""
+def _points(runs: Sequence[dict[str, Any]], name: str, method: str, key: str) -> dict[float, list[float]]:
+    """What all seeds have at each mark that all of them have."""
     curves = [run["curve"] for run in runs if run["set"] == name and run["method"] == method]
-    return [float(np.mean([point[key] for point in points])) for points in zip(*curves, strict=True)]
+    found: dict[float, list[float]] = {}
+    for point in (point for curve in curves for point in curve):
+        found.setdefault(point["seconds"], []).append(point[key])
+    return {mark: values for mark, values in found.items() if len(values) == len(curves)}
 
 
-def _row(runs: Sequence[dict[str, Any]], name: str, method: str, options: argparse.Namespace) -> list[Any]:
-    scores = _mean(runs, name, method, "iou")
-    whole = _mean(runs, name, "all pixels", "iou")
-    return [*scores, f"{_mean(runs, name, method, 'share')[-1]:.1%}", scores[-1] / whole[-1] if whole else "-"]
+def _row(runs: Sequence[dict[str, Any]], name: str, method: str, marks: Sequence[float]) -> list[Any]:
+    """Mean and spread at each mark, what is painted at last, and the part of the score of all pixels."""
+    scores, shares = (_points(runs, name, method, key) for key in ("iou", "share"))
+    whole = _points(runs, name, "all pixels", "iou")
+    cells = [f"{np.mean(scores[m]):.3f} ± {np.std(scores[m]):.3f}" if m in scores else "-" for m in marks]
+    best = np.mean(scores[max(scores)]) / np.mean(whole[max(whole)]) if whole else None
+    return [*cells, f"{np.mean(shares[max(shares)]):.1%}", "-" if best is None else f"{best:.0%}"]
 
 
-def _panels(runs: Sequence[dict[str, Any]], options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+def _panels(runs: Sequence[dict[str, Any]], sets: Sequence[str]) -> dict[str, dict[str, Any]]:
     """IoU against seconds, and against the painted part in percent."""
     found: dict[str, dict[str, Any]] = {}
-    for name in options.sets:
+    for name in sets:
         methods = dict.fromkeys(run["method"] for run in runs if run["set"] == name)
-        scores = {method: _mean(runs, name, method, "iou") for method in methods}
-        found[f"{name}: IoU, seconds"] = {m: list(zip(options.marks, scores[m], strict=True)) for m in methods}
+        scores = {method: _points(runs, name, method, "iou") for method in methods}
+        shares = {method: _points(runs, name, method, "share") for method in methods}
+        found[f"{name}: IoU, seconds"] = {m: [(x, float(np.mean(y))) for x, y in scores[m].items()] for m in methods}
         found[f"{name}: IoU, % painted"] = {
-            m: [(100 * x, y) for x, y in zip(_mean(runs, name, m, "share"), scores[m], strict=True)]
+            m: [(100 * float(np.mean(shares[m][mark])), float(np.mean(y))) for mark, y in scores[m].items()]
             for m in methods
             if m != "all pixels"
         }

@@ -12,16 +12,18 @@ Curve = Sequence[tuple[float, float]]
 
 
 def write_panels(path: str, panels: Mapping[str, Mapping[str, Curve]]) -> None:
-    """Draw one panel per entry, side by side; each holds named curves of (x, y), y between 0 and 1."""
+    """Draw one panel per entry, two in a row; each holds named curves of (x, y), y between 0 and 1."""
     names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
-    width, height = (WIDTH + LEFT + 15) * len(panels), HEIGHT + TOP + 50
+    rows = -(-len(panels) // 2)
+    width, height = 2 * (WIDTH + LEFT + 15), rows * (HEIGHT + TOP + 30) + 30
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" '
         'font-size="11"><rect width="100%" height="100%" fill="white"/>'
     ]
     for place, (title, curves) in enumerate(panels.items()):
-        shift = place * (WIDTH + LEFT + 15) + LEFT
-        parts.append(f'<g transform="translate({shift},{TOP})">{_panel(title, curves, names)}</g>')
+        shift = place % 2 * (WIDTH + LEFT + 15) + LEFT
+        down = place // 2 * (HEIGHT + TOP + 30) + TOP
+        parts.append(f'<g transform="translate({shift},{down})">{_panel(title, curves, names)}</g>')
     for place, name in enumerate(names):
         parts.append(f'<text x="{LEFT + 150 * place}" y="{height - 6}" fill="{COLORS[place % 4]}">{name}</text>')
     Path(path).write_text("\n".join([*parts, "</svg>"]) + "\n")
