@@ -175,7 +175,7 @@ def test_nothing_new_is_no_correction(make_trainer):
 
 @pytest.mark.usefixtures("often")
 def test_training_that_no_longer_improves_ends_with_its_best_state(make_trainer):
-    trainer = make_trainer(steps=400, patience=8, learning_rate=1.0, optimizer="sgd", momentum=0.0, **AREAS)
+    trainer = make_trainer(steps=400, patience=8, learning_rate=0.3, optimizer="sgd", momentum=0.0, ema=0.0, **AREAS)
     events = list(trainer.run())
     assert events[-1].reason == "converged"
     scored = {event.step: event.score.value for event in kinds(events, Validated)}
