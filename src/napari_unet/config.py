@@ -401,6 +401,13 @@ class TrainConfig(Config):
         None, ge=1, description="Stop when this many steps brought no improvement on the held-out strokes."
     )
     ema: float = Field(0.99, ge=0, lt=1, description="Averaging of the weights used for prediction; 0 for none.")
+    base_ema: float = Field(
+        0.98,
+        ge=0,
+        lt=1,
+        description="That of a network that began from the weights of napari-unet: it follows corrections sooner.",
+        json_schema_extra=ADVANCED,
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of all random choices.")
     device: str = Field("auto", description="'auto', 'cpu', 'cuda', 'cuda:1', 'mps'.")
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; by default all that are free.")

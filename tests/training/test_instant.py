@@ -237,3 +237,19 @@ def test_the_file_of_the_base_weights_is_the_one_of_its_card():
 def test_base_features_follow_strokes_before_the_first_step(make_trainer):
     trainer = make_trainer(standard_model(), shape=(96, 96), patch_size=64)
     assert _share_right(_first_weights(trainer), trainer) > 0.9
+
+
+def test_known_weights_follow_corrections_sooner_than_random_ones_settle(make_trainer):
+    def lag(model, **config):
+        trainer = make_trainer(model, patch_size=32, steps=1, **config)
+        trainer._learner.average.count = 10_000
+        list(trainer.run())  # solves the output layers first, which no average may lag behind
+        before = trainer.prediction_state()
+        list(trainer.run(trainer.config.replace(steps=1)))
+        name = "encoder.0.conv0.weight"
+        raw, after = trainer.network.state_dict()[name], trainer.prediction_state()[name]
+        return float((raw - after).norm() / (raw - before[name]).norm())
+
+    assert lag(standard_model()) == pytest.approx(0.98, abs=0.002)
+    assert lag(standard_model(weights="random")) == pytest.approx(0.99, abs=0.002)
+    assert lag(standard_model(), ema=0.0) == 0

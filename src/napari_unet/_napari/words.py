@@ -87,6 +87,7 @@ _WORDS: Mapping[str, Mapping[str, Words]] = {
         "holdout_from": Words("Hold out from"),
         "patience": Words("Stop if stuck"),
         "ema": Words("Average weights"),
+        "base_ema": Words("Average of known"),
         "seed": Words("Random seed"),
         "device": Words("Compute on"),
         "threads": Words("Threads"),

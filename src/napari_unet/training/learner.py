@@ -164,9 +164,14 @@ class Learner:
             self._batches.learnt(batch, outputs[0])
         descent.step(total)
         self.team.share_buffers(self.network)
-        self.average.update(self.network, self._config.ema)
+        self.average.update(self.network, self._decay())
         self.step += 1
         return total
+
+    def _decay(self) -> float:
+        """That of the average; 0 means none for any network."""
+        known = begins_from_base(self._model)
+        return min(self._config.ema, self._config.base_ema) if known else self._config.ema
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Logits; with deep supervision those of all outputs."""
