@@ -43,7 +43,7 @@ def trained(cells, tmp_path):
     controller = Controller(viewer, InlineSession("cpu"))
     controller.set_live(False)
     controller.set_model(ModelConfig(width=4, depth=2, classes=("background", "cell body")))
-    controller.training = TrainConfig(patch_size=32, batch_size=2, steps=12, seed=5, device="cpu", threads=1)
+    controller.training = TrainConfig(patch_size=32, batch_size=2, steps=12, ema=0.5, seed=5, device="cpu", threads=1)
     controller.new_strokes()
     strokes = controller.link.strokes.data
     strokes[::4] = np.where(cells.labels[::4] > 0, 2, 1)
